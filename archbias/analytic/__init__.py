@@ -1,0 +1,1 @@
+"""Denoisers fitted in closed form."""

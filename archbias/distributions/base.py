@@ -1,0 +1,69 @@
+"""A generated distribution: the law of what a denoiser makes of Gaussian noise, in closed form.
+
+`generated_by(denoiser, sigmas)` finds it. A family registers its law once, next to the law:
+
+    @generated_by.register
+    def _(denoiser: LinearDenoiser, sigmas: Tensor) -> GeneratedDistribution: ...
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable
+from functools import singledispatch
+
+from torch import Tensor
+
+from ..denoise import Denoiser
+from ..linalg import Operator
+
+
+class GeneratedDistribution(abc.ABC):
+    """The law of sampler outputs when the start is N(0, sigmas[0]^2 I).
+
+    shape: (C, H, W) of one image.
+    mean: (C, H, W) float64.
+    covariance: the d x d covariance as an `archbias.linalg.Operator`, d = C H W, pixels flattened in C, H, W order.
+    """
+
+    shape: tuple[int, int, int]
+
+    @property
+    @abc.abstractmethod
+    def mean(self) -> Tensor: ...
+
+    @property
+    @abc.abstractmethod
+    def covariance(self) -> Operator: ...
+
+    @abc.abstractmethod
+    def sample(self, seeds: Iterable[int]) -> Tensor:
+        """(B, C, H, W) float64 draws of the law, one per seed."""
+
+    @abc.abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(B,) natural-log density at x (B, C, H, W), in nats.
+
+        Where the law lives on a plane of r < d dimensions the density is with respect to the volume of that plane and
+        -inf off it; the law names that plane.
+        """
+
+    @abc.abstractmethod
+    def push(self, noise: Tensor) -> Tensor:
+        """What the sampler makes of this standard normal noise (B, C, H, W): the seed-by-seed prediction."""
+
+
+@singledispatch
+def generated_by(denoiser: Denoiser, sigmas: Tensor | None = None) -> GeneratedDistribution:
+    """The law of `archbias.sample.ddim(denoiser, noise, sigmas)` over noise.
+
+    Args:
+        sigmas: (T + 1,) decreasing noise levels of the sampler, exact for those finite steps.
+
+    Raises:
+        LookupError: no closed form is known for this denoiser; the message says why.
+    """
+    raise LookupError(
+        f"no closed-form law is known for {type(denoiser.spec).__name__}: its denoiser is not one of the families "
+        "whose reverse process has been solved; compare its samples with archbias.compare instead"
+    )

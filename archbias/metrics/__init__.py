@@ -1,0 +1,1 @@
+"""Numbers about samples: tensors in, one value per seed out; metrics of a whole set say so."""

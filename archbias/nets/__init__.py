@@ -1,0 +1,1 @@
+"""Denoisers fitted by gradient descent."""

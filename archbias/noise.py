@@ -1,0 +1,106 @@
+"""Noise levels: decreasing sequences sigma_0 > sigma_1 > ... > sigma_T = 0 for y = x + sigma n.
+
+Every process is written variance exploding (VE). A variance-preserving (VP) process x_t = sqrt(abar) x + sqrt(1 - abar) n
+is the same one under y = x_t / sqrt(abar) and sigma = sqrt((1 - abar) / abar).
+
+    cosine     abar(t) = cos^2(t / 1.008 * pi / 2), t = 1, ..., 1/T, 0        Kamb & Ganguli, arXiv 2412.20292
+    karras     sigma_i = (smax^(1/rho) + i/(T-1) (smin^(1/rho) - smax^(1/rho)))^rho    Karras et al. 2022, eq. 5
+    linear     VP with beta linear in t, abar(t) = exp(-b0 t - (b1 - b0) t^2 / 2)   Song et al. 2021, eq. 32-33
+    geometric  sigma_i = smax (smin / smax)^(i/(T-1))                               Song & Ermon 2019
+
+All return float64 tensors of shape (steps + 1,), the last level 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .errors import InputError, nearest
+
+
+def sigma_of(abar: Tensor) -> Tensor:
+    """VP to VE: sigma = sqrt((1 - abar) / abar), abar in (0, 1]."""
+    return ((1 - abar) / abar).sqrt()
+
+
+def abar_of(sigma: Tensor) -> Tensor:
+    """VE to VP: abar = 1 / (1 + sigma^2)."""
+    return 1 / (1 + sigma**2)
+
+
+def _steps(steps: int) -> int:
+    if not isinstance(steps, int) or steps < 1:
+        raise InputError(f"the number of noise steps must be an integer of at least 1, got {steps!r}; 20 is usual")
+    return steps
+
+
+def _range(sigma_min: float, sigma_max: float) -> None:
+    if not 0 < sigma_min <= sigma_max < math.inf:
+        raise InputError(f"wanted 0 < sigma_min <= sigma_max, got {sigma_min} and {sigma_max}; give finite positive levels")
+
+
+def cosine(steps: int = 20) -> Tensor:
+    """The schedule of Kamb & Ganguli; sigma runs from 80.2 to 0 whatever the number of steps.
+
+    sin and cos are used as they are (tan of the angle), so that the last level is exactly 0.
+    """
+    t = torch.arange(_steps(steps), -1, -1, dtype=torch.float64) / steps
+    return torch.tan(t / 1.008 * (math.pi / 2))
+
+
+def karras(steps: int = 20, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> Tensor:
+    """The schedule of EDM (Karras et al. 2022, eq. 5)."""
+    _range(sigma_min, sigma_max)
+    u = torch.linspace(0, 1, _steps(steps), dtype=torch.float64)
+    top, bottom = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
+    return _to_zero((top + u * (bottom - top)) ** rho)
+
+
+def linear(steps: int = 20, beta_min: float = 0.1, beta_max: float = 20.0) -> Tensor:
+    """The VP process whose beta grows linearly from beta_min to beta_max over t in [0, 1]."""
+    t = torch.arange(_steps(steps), -1, -1, dtype=torch.float64) / steps
+    return torch.expm1(beta_min * t + (beta_max - beta_min) * t**2 / 2).sqrt()
+
+
+def geometric(steps: int = 20, sigma_min: float = 0.01, sigma_max: float = 80.0) -> Tensor:
+    """Levels in constant ratio."""
+    _range(sigma_min, sigma_max)
+    u = torch.linspace(0, 1, _steps(steps), dtype=torch.float64)
+    return _to_zero(sigma_max * (sigma_min / sigma_max) ** u)
+
+
+def _to_zero(sigmas: Tensor) -> Tensor:
+    return torch.cat([sigmas, sigmas.new_zeros(1)])
+
+
+SCHEDULES = {"cosine": cosine, "karras": karras, "linear": linear, "geometric": geometric}
+
+
+def schedule(name: str, steps: int) -> Tensor:
+    """Noise levels by name, for settings that are text."""
+    if name not in SCHEDULES:
+        raise InputError(f"unknown noise schedule {name!r}; {nearest(name, SCHEDULES)}")
+    return SCHEDULES[name](steps)
+
+
+def check(sigmas: Tensor) -> Tensor:
+    """Noise levels as float64, refused unless finite, at least 0 and strictly decreasing.
+
+    Returns:
+        (T + 1,) with T >= 1.
+    """
+    sigmas = torch.as_tensor(sigmas, dtype=torch.float64)
+    remedy = "use archbias.noise.cosine(20) or another schedule of archbias.noise"
+    if sigmas.ndim != 1 or len(sigmas) < 2:
+        raise InputError(f"sigmas must be one sequence of at least 2 noise levels, got shape {tuple(sigmas.shape)}; {remedy}")
+    if not torch.isfinite(sigmas).all() or (sigmas < 0).any():
+        bad = next(s for s in sigmas.tolist() if not (math.isfinite(s) and s >= 0))
+        raise InputError(f"every sigma must be finite and at least 0, got {bad}; {remedy}")
+    if (sigmas.diff() >= 0).any():
+        i = int((sigmas.diff() >= 0).nonzero()[0, 0])
+        got = f"{sigmas[i]:.6g} followed by {sigmas[i + 1]:.6g}"
+        raise InputError(f"sigmas must decrease strictly, got {got} at step {i}; sort them in descending order or {remedy}")
+    return sigmas
