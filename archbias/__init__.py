@@ -1,3 +1,34 @@
-"""archbias: why diffusion models invent, measured by architecture."""
+"""archbias: why diffusion models invent, measured by architecture.
+
+images = archbias.load("fashion_mnist", n=1000)           an image set
+denoiser = archbias.FAMILIES["els"](window=7).fit(images)  a denoiser
+noise = archbias.seeds.normal(range(16), images.shape)
+sigmas = archbias.noise.cosine(20)
+samples = archbias.sample.ddim(denoiser, noise, sigmas)
+law = archbias.distributions.generated_by(denoiser, sigmas)  a generated distribution, where one is known
+"""
+
+from importlib import import_module
 
 __version__ = "0.1.0"
+
+_FROM = {"load": "data", "ImageSet": "data", "FAMILIES": "families", "open_study": "results", "InputError": "errors"}
+_MODULES = (
+    "adapters analytic calibrate cells compare data denoise distributions families linalg metrics nets noise plots probes "
+    "report results sample seeds study tables train windows"
+).split()
+
+__all__ = [*_FROM, *_MODULES]
+
+
+def __getattr__(name: str):
+    """Names of the package on first use, so that `import archbias` stays quick."""
+    if name in _FROM:
+        return getattr(import_module(f"archbias.{_FROM[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"archbias.{name}")
+    raise AttributeError(f"module 'archbias' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -168,7 +168,8 @@ class Denoiser(abc.ABC):
         labels = torch.as_tensor(labels)
         if not self.classes:
             raise InputError(
-                f"{type(self.spec).__name__} was fitted without labels, got labels; leave them out or fit on an ImageSet that has them"
+                f"{type(self.spec).__name__} was fitted without labels, got labels; "
+                "leave them out or fit on an ImageSet that has them"
             )
         if labels.shape != (batch,) or labels.is_floating_point():
             raise InputError(

@@ -10,6 +10,7 @@ DDIM is its Euler step, y' = D + (sigma' / sigma)(y - D); with sigma' = 0 it ret
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -89,7 +90,7 @@ def _integrate(step, noise, sigmas, labels, batch, path, progress) -> Tensor:
         y = noise[i : i + size] * sigmas[0]
         lab = None if labels is None else labels[i : i + size]
         states = [y]
-        for k, (s, t) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+        for k, (s, t) in enumerate(pairwise(sigmas)):
             y = step(y, s, t, lab)
             if path:
                 states.append(y)

@@ -1,0 +1,43 @@
+# make quickstart   set up, run the main study on the bundled images, leave figures in runs/quickstart
+# make test         set up, lint, check the import contract, run every test
+# make lab          JupyterLab on the notebooks
+# make bench        measure the speed claims
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart test lab bench clean
+
+quickstart: $(VENV)/.ready
+	$(BIN)/archbias run studies/families --out runs/quickstart
+	@echo "Look at runs/quickstart/figures/ and runs/quickstart/summary.csv"
+
+test: $(VENV)/.ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+lab: $(VENV)/.ready-lab
+	$(BIN)/jupyter lab notebooks
+
+bench: $(VENV)/.ready
+	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+$(VENV)/.ready-lab: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[notebook]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info

@@ -1,0 +1,83 @@
+"""Every family by name, and fitted denoisers on disk.
+
+    FAMILIES["els"](window=7).fit(images)
+
+A family outside the package joins through the entry point group `archbias.families`: NAME = "module:SpecClass".
+A saved denoiser is one safetensors file: its tensors, with the family and settings as JSON in the header. No pickle.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import warnings
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import safetensors
+from safetensors.torch import save_file
+
+from .analytic.ideal import Ideal
+from .analytic.linear import Linear
+from .denoise import Denoiser, Spec, configure, from_json, to_json
+from .errors import InputError, nearest
+
+FAMILIES: dict[str, type[Spec]] = {
+    "ideal": Ideal,
+    "linear": Linear,
+}
+
+for _entry in entry_points(group="archbias.families"):
+    try:
+        FAMILIES[_entry.name] = _entry.load()
+    except Exception as _error:
+        warnings.warn(f"family {_entry.name!r} of {_entry.value} cannot be loaded: {_error}", stacklevel=1)
+
+
+def family(name: str) -> type[Spec]:
+    """The Spec class of a family; an InputError names the closest ones."""
+    if name not in FAMILIES:
+        raise InputError(f"unknown family {name!r}; {nearest(name, FAMILIES)}")
+    return FAMILIES[name]
+
+
+def name_of(spec: Spec) -> str:
+    """The family's name in FAMILIES."""
+    for name, cls in FAMILIES.items():
+        if type(spec) is cls:
+            return name
+    raise InputError(f"{type(spec).__name__} is no registered family; register it with the entry point archbias.families")
+
+
+def parse(text: str) -> Spec:
+    """A spec from text such as 'els' or 'els(window=7)'; values are Python literals."""
+    try:
+        call = ast.parse(text, mode="eval").body
+        name = call.func.id if isinstance(call, ast.Call) else call.id
+        settings = {k.arg: ast.literal_eval(k.value) for k in call.keywords} if isinstance(call, ast.Call) else {}
+    except (SyntaxError, AttributeError, ValueError):
+        raise InputError(f"a family is written NAME or NAME(setting=value), got {text!r}; for example els(window=7)") from None
+    return configure(family(name), **settings)
+
+
+def save(denoiser: Denoiser, path: str | Path) -> None:
+    """Write a fitted denoiser, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    header = {"family": name_of(denoiser.spec), "spec": json.dumps(to_json(denoiser.spec))}
+    save_file({k: v.contiguous().cpu() for k, v in denoiser.state().items()}, part, metadata=header)
+    part.replace(path)
+
+
+def load(path: str | Path) -> Denoiser:
+    """The denoiser of a file written by `save`: the same output for the same input."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"wanted a denoiser saved by archbias at {path}, got {error}; fit it again") from error
+    if "family" not in header:
+        raise InputError(f"{path} holds tensors but no family; save it with archbias.families.save")
+    return from_json(family(header["family"]), json.loads(header["spec"])).rebuild(state)

@@ -1,0 +1,342 @@
+"""The labelled store: one file per finished cell, one Zarr per study, provenance beside every array.
+
+    RUN/run.json          what this folder is: study, settings, version
+    RUN/cells/NAME.nc     one finished cell (NetCDF with groups); it exists only when it is whole
+    RUN/store.zarr        all cells joined along their labels: an `xarray.DataTree`
+
+A cell is written under a temporary name, flushed, and renamed, so a killed run leaves no half file. Its root carries the
+sha256 of its contents, so a damaged file is found when it is read. Joining streams: no variable above `LARGE` bytes is
+held in memory, whatever the number of cells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+import zarr
+
+from . import __version__
+from .errors import InputError
+
+LARGE = 64 * 2**20  # bytes; a joined variable above this is filled cell by cell
+
+# name: (long_name, units). Every variable of a store is described here or carries both attributes itself.
+VARIABLES = {
+    "sample": ("sample from the denoiser", "pixel value in [-1, 1]"),
+    "prediction": ("predicted sample from the same noise", "pixel value in [-1, 1]"),
+    "mean": ("mean of the generated law", "pixel value in [-1, 1]"),
+    "eigenvalue": ("covariance eigenvalue of the generated law", "squared pixel value"),
+    "sample_eigenvalue": ("covariance eigenvalue of the samples", "squared pixel value"),
+    "law_eigenvalue": (
+        "eigenvalue of the sample covariance under the generated law, same number of samples",
+        "squared pixel value",
+    ),
+    "r": ("Pearson correlation over pixels and channels", "1"),
+    "r_squared": ("square of the Pearson correlation", "1"),
+    "explained": ("explained share 1 - SSE/SST", "1"),
+    "amplitude_ratio": ("standard deviation of the sample over that of the prediction", "1"),
+    "mse": ("mean squared difference", "squared pixel value"),
+    "cosine": ("cosine similarity", "1"),
+    "distance": ("Euclidean distance to the nearest training image", "pixel value"),
+    "distance_ratio": ("distance to the nearest over distance to the second nearest training image", "1"),
+    "nearest_id": ("id of the nearest training image", ""),
+    "nearest_image": ("nearest training image", "pixel value in [-1, 1]"),
+    "copy": ("copy of a training image: distance ratio below 1/3", ""),
+    "loss": ("training loss", "weighted squared pixel value"),
+    "seconds": ("wall time", "s"),
+}
+COORDINATES = {
+    "family": ("denoiser family", ""),
+    "predictor": ("prediction compared with", ""),
+    "law": ("generated law", ""),
+    "seed": ("seed of the starting noise", ""),
+    "sigma": ("noise level", "pixel value"),
+    "step": ("training step", "step"),
+    "mode": ("rank of the eigenvalue, largest first", ""),
+}
+
+
+class CorruptCell(Exception):
+    """A cell file that cannot be trusted; the run computes it again."""
+
+
+def describe(group: xr.Dataset) -> xr.Dataset:
+    """The data set with long_name and units on every variable; an InputError names one that has neither."""
+    group = group.copy()
+    for name in group.variables:
+        known = VARIABLES.get(name) or COORDINATES.get(name)
+        if known:
+            group[name].attrs = {"long_name": known[0], "units": known[1]} | group[name].attrs
+        elif name in group.data_vars and not {"long_name", "units"} <= group[name].attrs.keys():
+            raise InputError(
+                f"every stored variable needs long_name and units, got {name!r} without; "
+                "set its attrs or name it as in archbias.results.VARIABLES"
+            )
+    return group
+
+
+@cache
+def commit() -> str:
+    """The git commit of the package's checkout, with `+` when files differ from it; empty outside a checkout."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return ""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def provenance() -> dict[str, str | int]:
+    """Where numbers came from: versions, commit, host, threads, time."""
+    return {
+        "archbias": __version__,
+        "commit": commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def digest(tree: xr.DataTree) -> str:
+    """sha256 over names, dimensions, types and values of all groups; attributes and storage do not count."""
+    sha = hashlib.sha256()
+    for node in sorted(tree.subtree, key=lambda n: n.path):
+        for name, var in sorted(node.to_dataset(inherit=False).variables.items()):
+            values = np.asarray(var.values)
+            if values.dtype.kind in "OUT":
+                values = np.array(json.dumps(values.astype(str).tolist()).encode())
+            sha.update(f"{node.path}/{name}{var.dims}{var.shape}{values.dtype.kind}".encode())
+            sha.update(np.ascontiguousarray(values).tobytes())
+    return sha.hexdigest()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` that takes its place when the block ends well and vanishes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb+") as f:
+            os.fsync(f.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text)
+
+
+def write_cell(path: Path, groups: dict[str, xr.Dataset], attrs: dict[str, str | int | float]) -> None:
+    """Write one finished cell: data sets by group, attributes on the root."""
+    tree = xr.DataTree.from_dict({name: describe(ds).drop_encoding() for name, ds in groups.items()})
+    tree.attrs = dict(attrs)
+    tree = xr.DataTree.from_dict({n.path: _plain(n.to_dataset(inherit=False)) for n in tree.subtree})
+    tree.attrs["sha256"] = digest(tree)
+    with replacing(path) as part:
+        tree.to_netcdf(part, engine="h5netcdf")
+
+
+def _plain(ds: xr.Dataset) -> xr.Dataset:
+    """Text as objects and booleans as bytes with a flag: the two types NetCDF has no word for."""
+    return ds.assign({k: v.astype(object) for k, v in ds.variables.items() if v.dtype.kind in "UT"}) if ds.variables else ds
+
+
+def read_cell(path: Path) -> xr.DataTree:
+    """A finished cell, loaded and checked.
+
+    Raises:
+        CorruptCell: the file is damaged or was not written by `write_cell`.
+    """
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as lazy:
+            tree = lazy.load()
+        whole = digest(tree) == tree.attrs.get("sha256")
+    except Exception as error:  # h5py raises whatever the damage leads it to
+        raise CorruptCell(f"{path.name} cannot be read ({type(error).__name__})") from error
+    if not whole:
+        raise CorruptCell(f"{path.name} does not match its checksum")
+    return tree
+
+
+def collect(
+    cells: Sequence[Path], store: Path, attrs: dict[str, str | int], progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Join cells along their labels into one Zarr store, replacing the old one when the new one is whole.
+
+    Labels appear in the order of first appearance. Where no cell has a value, floats are NaN and text is empty; integers
+    and booleans with such holes become floats.
+    """
+    progress = progress or (lambda done, total: None)
+    plan: dict[str, _Group] = {}
+    for i, path in enumerate(cells):
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
+            for node in tree.subtree:
+                if node.variables:
+                    plan.setdefault(node.path.strip("/"), _Group()).meet(node.to_dataset(inherit=False), i)
+        progress(i + 1, 2 * len(cells))
+    part = Path(tempfile.mkdtemp(prefix=f".{store.name}.", suffix=".part", dir=store.parent))
+    try:
+        root = zarr.create_group(part, zarr_format=3, overwrite=True, attributes=dict(attrs))
+        for name, group in plan.items():
+            group.create(root.require_group(name))
+        for i, path in enumerate(cells):
+            with xr.open_datatree(path, engine="h5netcdf") as tree:
+                for node in tree.subtree:
+                    if node.variables:
+                        plan[node.path.strip("/")].put(node.to_dataset(inherit=False))
+            progress(len(cells) + i + 1, 2 * len(cells))
+        for group in plan.values():
+            group.flush()
+        if store.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{store.name}.", suffix=".old", dir=store.parent))
+            store.replace(old / "store")
+            part.replace(store)
+            shutil.rmtree(old)
+        else:
+            part.replace(store)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+class _Group:
+    """One group of the store while it is joined."""
+
+    def __init__(self) -> None:
+        self.labels: dict[str, dict] = {}  # dimension -> label -> position
+        self.sizes: dict[str, int] = {}  # dimensions without labels
+        self.variables: dict[str, tuple[tuple[str, ...], np.dtype, dict]] = {}
+        self.filled: dict[str, int] = {}
+        self.arrays: dict[str, zarr.Array] = {}
+        self.held: dict[str, np.ndarray] = {}
+        self.coordinate_attrs: dict[str, dict] = {}
+
+    def meet(self, ds: xr.Dataset, number: int) -> None:
+        for dim, size in ds.sizes.items():
+            if dim in ds.coords:
+                known = self.labels.setdefault(dim, {})
+                for label in ds[dim].values.tolist():
+                    known.setdefault(label, len(known))
+                self.coordinate_attrs.setdefault(dim, dict(ds[dim].attrs))
+            else:
+                self.sizes[dim] = max(size, self.sizes.get(dim, 0))
+        for name, var in ds.variables.items():
+            if name in ds.sizes:
+                continue
+            dims, dtype, attrs = self.variables.get(name, (var.dims, var.dtype, dict(var.attrs)))
+            if dims != var.dims:
+                raise InputError(
+                    f"variable {name!r} has dimensions {dims} in one cell and {var.dims} in cell {number}; use one order"
+                )
+            kind = object if "O" in (dtype.kind, var.dtype.kind) else np.promote_types(dtype, var.dtype)
+            self.variables[name] = (dims, np.dtype(kind), attrs)
+            self.filled[name] = self.filled.get(name, 0) + var.size
+
+    def _shape(self, dims: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(len(self.labels[d]) if d in self.labels else self.sizes[d] for d in dims)
+
+    def create(self, group: zarr.Group) -> None:
+        for dim, labels in self.labels.items():
+            _array(group, dim, np.array(list(labels)), (dim,), self.coordinate_attrs[dim])
+        for name, (dims, dtype, attrs) in self.variables.items():
+            shape = self._shape(dims)
+            holes = self.filled[name] < int(np.prod(shape))
+            if holes and dtype.kind in "biu":
+                dtype = np.dtype(float)
+            attrs = {k: v for k, v in attrs.items() if k != "dtype"}
+            text = dtype.kind in "OUT"
+            if text or int(np.prod(shape)) * dtype.itemsize <= LARGE:
+                start = "" if text else np.nan if dtype.kind == "f" else 0
+                self.held[name] = np.full(shape, start, dtype=object if text else dtype)
+            chunks = shape if name in self.held else tuple(1 if d in self.labels else s for d, s in zip(dims, shape, strict=True))
+            self.arrays[name] = group.create_array(
+                name,
+                shape=shape,
+                dtype=str if text else dtype,
+                chunks=tuple(max(1, c) for c in chunks) if shape else "auto",
+                dimension_names=dims,
+                attributes=attrs,
+                fill_value="" if text else float("nan") if dtype.kind == "f" else dtype.type(0),
+            )
+
+    def put(self, ds: xr.Dataset) -> None:
+        for name, var in ds.variables.items():
+            if name not in self.arrays:
+                continue
+            where = [
+                np.array([self.labels[d][v] for v in ds[d].values.tolist()]) if d in self.labels else np.arange(n)
+                for d, n in zip(var.dims, var.shape, strict=True)
+            ]
+            if name in self.held:
+                self.held[name][np.ix_(*where) if where else ()] = var.values
+            else:
+                self.arrays[name].oindex[tuple(where)] = var.values
+
+    def flush(self) -> None:
+        for name, values in self.held.items():
+            self.arrays[name][...] = values.astype(str) if values.dtype == object else values
+
+
+def _array(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...], attrs: dict) -> None:
+    text = values.dtype.kind in "OU"
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=str if text else values.dtype,
+        chunks=tuple(max(1, n) for n in values.shape),
+        dimension_names=dims,
+        attributes={k: v for k, v in attrs.items() if k != "dtype"},
+    )
+    array[...] = values
+
+
+def open_study(path: str | Path) -> xr.DataTree:
+    """A study's store as an `xarray.DataTree`, lazily read.
+
+    Args:
+        path: the run folder (runs/quickstart) or the store in it.
+
+    Raises:
+        InputError: there is no store.
+    """
+    path = Path(path)
+    store = path if path.suffix == ".zarr" else path / "store.zarr"
+    if not (store / "zarr.json").is_file():
+        raise InputError(f"wanted a study's store at {store}, found none; run the study first: archbias run STUDY --out {path}")
+    tree = xr.open_datatree(store, engine="zarr", consolidated=False)
+    return tree.map_over_datasets(_unicode)
+
+
+def _unicode(ds: xr.Dataset) -> xr.Dataset:
+    """Text as NumPy unicode, which pandas, seaborn and `sel` all take (Zarr hands out variable-length strings)."""
+    return ds.assign({k: (v.dims, v.values.astype(str), v.attrs) for k, v in ds.variables.items() if v.dtype.kind in "TO"})
