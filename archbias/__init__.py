@@ -13,10 +13,31 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _FROM = {"load": "data", "ImageSet": "data", "FAMILIES": "families", "open_study": "results", "InputError": "errors"}
-_MODULES = (
-    "adapters analytic calibrate cells compare data denoise distributions families linalg metrics nets noise plots probes "
-    "report results sample seeds study tables train windows"
-).split()
+_MODULES = [
+    "adapters",
+    "analytic",
+    "calibrate",
+    "cells",
+    "compare",
+    "data",
+    "denoise",
+    "distributions",
+    "families",
+    "linalg",
+    "metrics",
+    "nets",
+    "noise",
+    "plots",
+    "probes",
+    "report",
+    "results",
+    "sample",
+    "seeds",
+    "study",
+    "tables",
+    "train",
+    "windows",
+]
 
 __all__ = [*_FROM, *_MODULES]
 

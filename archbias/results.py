@@ -49,7 +49,7 @@ VARIABLES = {
     "r": ("Pearson correlation over pixels and channels", "1"),
     "r_squared": ("square of the Pearson correlation", "1"),
     "explained": ("explained share 1 - SSE/SST", "1"),
-    "amplitude_ratio": ("standard deviation of the sample over that of the prediction", "1"),
+    "amplitude_ratio": ("standard deviation of the prediction over that of the sample", "1"),
     "mse": ("mean squared difference", "squared pixel value"),
     "cosine": ("cosine similarity", "1"),
     "distance": ("Euclidean distance to the nearest training image", "pixel value"),
@@ -67,7 +67,7 @@ COORDINATES = {
     "seed": ("seed of the starting noise", ""),
     "sigma": ("noise level", "pixel value"),
     "step": ("training step", "step"),
-    "mode": ("rank of the eigenvalue, largest first", ""),
+    "mode": ("principal direction, largest variance first", ""),
 }
 
 

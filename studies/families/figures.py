@@ -1,0 +1,32 @@
+"""Figures and summary of the study of families, from its store."""
+
+import pandas as pd
+import xarray as xr
+from archbias import plots
+from archbias.metrics import intervals
+
+
+def figures(tree: xr.DataTree) -> dict:
+    return {
+        "samples": plots.family_grid(tree),
+        "agreement": plots.agreement(tree["agreement"].to_dataset()).figure,
+        "variance": plots.mode_variance(tree["spectrum"].to_dataset()).figure,
+    }
+
+
+def summary(tree: xr.DataTree) -> pd.DataFrame:
+    """One row per family: copies, novelty, and the median agreement with each prediction."""
+    rows = []
+    agreement, novelty = tree["agreement"], tree["novelty"]
+    for family in map(str, novelty["family"].values):
+        near = novelty.sel(family=family)
+        row = {
+            "family": family,
+            "copies": f"{int(near['copy'].sum())} of {near.sizes['seed']}",
+            "distance to nearest": float(near["distance"].median()),
+        }
+        for predictor in map(str, agreement["predictor"].values):
+            r = intervals.bootstrap(agreement["r"].sel(family=family, predictor=predictor).values)
+            row[f"r with {predictor}"] = f"{r.value:.2f} [{r.low:.2f}, {r.high:.2f}]"
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,55 @@
+"""Five denoiser families, the same images, the same seeds: who copies, who invents, and what was predictable."""
+
+from dataclasses import dataclass, field
+
+from archbias import cells
+from archbias.analytic.ideal import Ideal
+from archbias.analytic.linear import Linear
+from archbias.denoise import Spec
+from archbias.nets.shallow import Shallow
+from archbias.nets.unet import UNet
+from archbias.study import Images, Study
+from archbias.train import Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(cells.Settings):
+    variance_seeds: int = 256
+    families: dict[str, Spec] = field(
+        default_factory=lambda: {
+            "ideal": Ideal(),
+            "linear": Linear(),
+            "linear, rank 20": Linear(rank=20),
+            "shallow": Shallow(),
+            "unet": UNet(),
+        }
+    )
+
+
+def grid(settings: Settings) -> list[cells.Cell]:
+    specs = settings.families
+    predictors = [cells.mean_image(settings)]
+    predictors += [cells.predicted("ideal", Ideal(), settings)]
+    predictors += [cells.law_of(label, spec, settings) for label, spec in specs.items() if isinstance(spec, Linear)]
+    sampled = [cells.sampled(label, spec, settings, seconds=60 if spec.trained else 5) for label, spec in specs.items()]
+    return sampled + predictors + [cells.compared(label, predictors, settings) for label in specs]
+
+
+STUDY = Study(
+    name="families",
+    question="Fitted to the same images and started from the same noise, which families copy, which invent, and who foretells it?",
+    settings=Settings(),
+    cells=grid,
+    presets={
+        "toy": {
+            "data": Images(name="fashion_mnist", n=40, size=14),
+            "seeds": 4,
+            "variance_seeds": 16,
+            "steps": 6,
+            "families.shallow": Shallow(train=Train(steps=20)),
+            "families.unet": UNet(channels=8, levels=2, train=Train(steps=20)),
+        },
+        "laptop": {},
+        "paper": {"seeds": 100, "variance_seeds": 2000, "families.unet": UNet(channels=64, train=Train(steps=50_000))},
+    },
+)
