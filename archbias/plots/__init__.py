@@ -1,29 +1,55 @@
 """Figures: functions of labelled results (and optionally an Axes), nothing else.
 
-family_grid(tree)          one column per family, one row per seed, the nearest training image beside each sample
-agreement(ds)              which prediction says what the denoiser draws, with intervals, ceiling and floor
-covariance_spectra(tree)   the samples' covariance against their law's, at equal sample size
-style, save, color         how figures look, how they are written, and the colour of a family everywhere
+    family_grid(tree)          one column per family, one row per seed, the nearest training image beside each sample
+    agreement(ds)              which prediction says what the denoiser draws, with intervals, ceiling and floor
+    mode_variance(ds)          variance along the data's principal directions, samples against laws
+    covariance_spectra(tree)   the samples' covariance eigenvalues against their law's, at equal sample size
+    radial_spectra(ds)         power by spatial frequency against the data's
+    density(ds)                the density of a law against samples, in one and two dimensions
+    locality_scale(ds)         the window a network resembles, against noise; against_noise for any such value
+    mosaic(ds)                 which training image each pixel came from
+    novelty_realism(ds)        how new against how real
+    bias_cards(ds)             measured traits of all families as a clustered heat map
+    training_curves(ds)        loss against steps
+    style, save, color         how figures look, how they are written, and the colour of a family everywhere
+
+Functions of one panel return its Axes (`.figure` is the figure), those of a whole page a Figure. None knows pyplot.
 """
 
+from .cards import bias_cards
 from .colors import color, family_of, marker, palette
 from .grid import family_grid, image_grid, picture
+from .laws import density
+from .mosaics import mosaic
+from .noise import against_noise, locality_scale
+from .plane import novelty_realism
 from .predictors import agreement
-from .spectra import covariance_spectra, covariance_spectrum
+from .spectra import covariance_spectra, covariance_spectrum, radial_spectra
 from .styles import render, save, style
+from .training import training_curves
+from .variance import mode_variance
 
 __all__ = [
+    "against_noise",
     "agreement",
+    "bias_cards",
     "color",
     "covariance_spectra",
     "covariance_spectrum",
+    "density",
     "family_grid",
     "family_of",
     "image_grid",
+    "locality_scale",
     "marker",
+    "mode_variance",
+    "mosaic",
+    "novelty_realism",
     "palette",
     "picture",
+    "radial_spectra",
     "render",
     "save",
     "style",
+    "training_curves",
 ]

@@ -81,7 +81,7 @@ def _names(axes: Axes, families: list[str], novelty: xr.Dataset, pair: int, oute
     centres = [j * (pair + outer) + pair / 2 for j in range(len(families))]
     axes.set_xticks(centres, families)
     for tick, family in zip(axes.get_xticklabels(), families, strict=True):
-        tick.set(color=_dark(palette(families)[family]), fontweight="bold")
+        tick.set(color=readable(palette(families)[family]), fontweight="bold")
     for centre, family in zip(centres, families, strict=True):
         if "copy" in novelty and family in novelty["family"].values:
             flags = novelty["copy"].sel(family=family).values.astype(float)
@@ -99,7 +99,7 @@ def _names(axes: Axes, families: list[str], novelty: xr.Dataset, pair: int, oute
             )
 
 
-def _dark(color: str) -> tuple[float, float, float]:
+def readable(color: str) -> tuple[float, float, float]:
     """A colour dark enough for text on white."""
     rgb = np.array(mpl.colors.to_rgb(color))
     lightness = rgb @ [0.2126, 0.7152, 0.0722]

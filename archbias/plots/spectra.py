@@ -16,9 +16,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from .colors import NEUTRAL, palette
-from .styles import axes_or_new, new_figure
+from .colors import NEUTRAL, marker, palette
+from .styles import axes_or_new, label_of, new_figure
 
 
 def sample_spectrum(samples: np.ndarray) -> np.ndarray:
@@ -106,3 +107,35 @@ def covariance_spectra(tree: xr.DataTree, figure: Figure | None = None) -> Figur
 def _draws(n: int, d: int) -> int:
     """As many draws as a few seconds allow, 200 at most."""
     return int(np.clip(2e10 / (n * n * d + n**3), 40, 200))
+
+
+def radial_spectra(ds: xr.Dataset, axes: Axes | None = None, *, draws: int = 400) -> Axes:
+    """Radial power of each family's samples relative to the data's, in decibels of the mean power.
+
+    The band is the 95 % range of the same mean over as many training images as there are samples, drawn with replacement:
+    a family outside it has power the data lack, or lacks power the data have.
+
+    Args:
+        ds: power (family, seed, frequency) and data_power (image, frequency), both non-negative.
+    """
+    axes = axes_or_new(axes, height=0.5)
+    families = [str(f) for f in ds["family"].values]
+    frequency, n = ds["frequency"].values, ds.sizes["seed"]
+    data = ds["data_power"].transpose("image", "frequency").values
+    colors = palette(families)
+    rng = np.random.default_rng(0)
+    means = np.stack([data[rng.integers(0, len(data), n)].mean(0) for _ in range(draws)])
+    low, high = np.quantile(means, [0.025, 0.975], axis=0) / data.mean(0)
+    axes.fill_between(frequency, 10 * np.log10(low), 10 * np.log10(high), color=NEUTRAL, alpha=0.35, linewidth=0)
+    axes.axhline(0, color="0.6", linewidth=0.8, zorder=0)
+    for family in families:
+        power = ds["power"].sel(family=family).mean("seed", skipna=True).values / data.mean(0)
+        axes.plot(
+            frequency, 10 * np.log10(np.maximum(power, 1e-12)), "-", marker=marker(family), color=colors[family], label=family
+        )
+    axes.set_ylim(max(-30, axes.get_ylim()[0]), min(30, axes.get_ylim()[1]))
+    axes.set_xlabel(label_of(ds["frequency"], "spatial frequency"))
+    axes.set_ylabel("power relative to the data (dB)")
+    handles = [*axes.get_legend_handles_labels()[0], Patch(facecolor=NEUTRAL, alpha=0.35, label=f"{n} training images: 95 %")]
+    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return axes

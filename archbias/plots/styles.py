@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tueplots import bundles
@@ -96,6 +97,12 @@ def new_figure(height: float | None = None, *, inches: float | None = None, widt
     w *= width
     h = inches if inches is not None else (h if height is None else height * w)
     return Figure(figsize=(w, h), layout="constrained")
+
+
+def label_of(values: xr.DataArray, otherwise: str) -> str:
+    """An axis label from the long_name and units of a variable."""
+    name, units = values.attrs.get("long_name", otherwise), values.attrs.get("units", "")
+    return f"{name} ({units})" if units not in ("", "1") else name
 
 
 def save(

@@ -1,38 +1,65 @@
 """What survives the architecture: variance of samples along the data's principal directions, against the closed-form law.
 
-A Gaussian law of variance v gives v chi^2_{n-1} / (n - 1) from n samples; the band is that interval at 95 %.
+A Gaussian law of variance v gives v chi^2_{n-1} / (n - 1) from n samples; the band is that interval at 95 %, for each direction.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 from scipy.stats import chi2
 
-from .palette import marker, palette
-from .style import axes_or_new
+from .colors import NEUTRAL, marker, palette
+from .styles import axes_or_new
 
 
 def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
-    """Relative variance along each principal direction, one line per family, the law's band behind.
+    """Variance of each family's samples along the data's principal directions, relative to the data's own variance.
+
+    A family on the line at 1 generates the data's covariance there; below it, that direction has been lost. Bands are the
+    95 % range of n samples of a Gaussian law of variance v, v chi^2_{n-1} / (n - 1), pointwise.
 
     Args:
-        ds: group spectrum: mode_variance (family, mode), data_variance (mode,), law_variance (law, mode), n_variance (family).
+        ds: mode_variance (family, mode), data_variance (mode,), and where known n_variance (family,) and law_variance
+            (law, mode); a law belongs to the family of its name.
     """
-    axes = axes_or_new(axes)
+    axes = axes_or_new(axes, height=0.5)
     families = [str(f) for f in ds["family"].values]
+    data = ds["data_variance"]
     colors = palette(families)
-    modes, data = ds["mode"].values, ds["data_variance"].values
-    for law in map(str, ds["law"].values):
-        ratio = ds["law_variance"].sel(law=law).values / data
-        n = int(ds["n_variance"].max())
-        low, high = (chi2.ppf(q, n - 1) / (n - 1) for q in (0.025, 0.975))
-        axes.fill_between(modes, ratio * low, ratio * high, color=colors.get(law, "0.5"), alpha=0.25, linewidth=0)
-        axes.plot(modes, ratio, color=colors.get(law, "0.5"), linewidth=2.5, alpha=0.5, label=f"law of {law}")
+    laws = [str(v) for v in ds["law"].values] if "law_variance" in ds else []
+    rank = np.arange(1, data.sizes["mode"] + 1)
+    bottom = 0.05
+    axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
+    for law in (v for v in laws if v in families):
+        exact = (ds["law_variance"].sel(law=law) / data).values
+        n = float(ds["n_variance"].sel(family=law))
+        low, high = chi2.ppf([0.025, 0.975], n - 1) / (n - 1)
+        axes.fill_between(
+            rank, np.maximum(low * exact, 1e-9), np.maximum(high * exact, 1e-9), color=colors[law], alpha=0.3, linewidth=0
+        )
     for family in families:
-        ratio = ds["mode_variance"].sel(family=family).values / data
-        axes.plot(modes, ratio, marker(family), color=colors[family], markersize=3, linestyle="none", label=family)
-    axes.axhline(1, color="0.4", linewidth=0.8, zorder=0)
-    axes.set(xscale="log", yscale="log", xlabel="principal direction of the data", ylabel="variance of samples / of data")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        found = (ds["mode_variance"].sel(family=family) / data).values
+        bottom = min(bottom, 0.5 * np.nanmin(found)) if np.nanmin(found) > 1e-3 else bottom
+        axes.plot(
+            rank,
+            np.maximum(found, 1e-9),
+            marker(family),
+            color=colors[family],
+            markersize=3,
+            linestyle="-",
+            linewidth=0.7,
+            label=family,
+        )
+    axes.set(xscale="log", yscale="log", xlim=(0.9, 1.1 * rank[-1]), ylim=(bottom, max(3.0, axes.get_ylim()[1])))
+    axes.set_xlabel("principal direction of the data, by rank")
+    axes.set_ylabel("variance of samples / of the data")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_major_formatter("{x:g}")
+    handles = axes.get_legend_handles_labels()[0]
+    if laws:
+        handles.append(Patch(facecolor=NEUTRAL, alpha=0.4, label="law: 95 % range"))
+    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return axes

@@ -1,0 +1,83 @@
+"""Bias cards: every trait of every family at one glance, families that resemble each other side by side.
+
+Traits are standardised over families (z-scores), families ordered by average linkage of Euclidean distance between them; the
+printed numbers are the measured ones.
+"""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.cluster import hierarchy
+
+from .colors import palette
+from .grid import readable
+from .styles import label_of, new_figure
+
+
+def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
+    """A clustered heat map, one row per family, one column per trait.
+
+    Args:
+        ds: variables (family,); what is not a number per family is left out. Traits are named by their long_name. NaN (not
+            measured) is left white.
+    """
+    names = [n for n, v in ds.data_vars.items() if v.dims == ("family",) and v.dtype.kind in "fiub"]
+    families = [str(f) for f in ds["family"].values]
+    table = np.stack([ds[n].values.astype(float) for n in names], axis=1)
+    z = standardised(table)
+    order, tree = clustered(z)
+    size = mpl.rcParams["font.size"] / 72
+    figure = figure or new_figure(inches=(3.0 * len(families) + 9) * size)
+    left, right = figure.subplots(1, 2, width_ratios=[1, 6])
+    _dendrogram(left, tree, len(families))
+    heat = right.imshow(z[order], cmap="PuOr", vmin=-2, vmax=2, aspect="auto", interpolation="nearest")
+    for i, k in enumerate(order):
+        for j, value in enumerate(table[k]):
+            if np.isfinite(value):
+                ink = "white" if abs(z[k, j]) > 1.3 else "black"
+                right.annotate(f"{value:.2g}", (j, i), ha="center", va="center", fontsize="small", color=ink)
+    right.set_xticks(range(len(names)), [label_of(ds[n], n) for n in names])
+    right.set_yticks(range(len(order)), [families[i] for i in order])
+    right.spines[:].set_visible(False)
+    figure.colorbar(heat, ax=right, shrink=0.8, label="standard deviations\nfrom the mean family")
+    colors = palette(families)
+    right.tick_params(length=0)
+    for tick in right.get_yticklabels():
+        tick.set(color=readable(colors[tick.get_text()]), fontweight="bold")
+    for tick in right.get_xticklabels():
+        tick.set(rotation=35, ha="right", rotation_mode="anchor")
+    return figure
+
+
+def standardised(table: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and standard deviation 1 over their finite entries; a constant column is 0."""
+    with np.errstate(invalid="ignore"):
+        finite = np.where(np.isfinite(table), table, np.nan)
+        known = np.isfinite(finite)
+        count = np.maximum(known.sum(0), 1)
+        mean = np.nansum(finite, 0) / count
+        spread = np.sqrt(np.nansum((finite - mean) ** 2, 0) / count)
+    return (finite - mean) / np.where(spread > 1e-12 * np.maximum(np.abs(mean), 1), spread, np.inf)
+
+
+def clustered(z: np.ndarray) -> tuple[list[int], dict | None]:
+    """The order of rows by average linkage, and the tree's lines as SciPy gives them; missing entries count as the mean."""
+    if len(z) < 3:
+        return list(range(len(z))), None
+    links = hierarchy.linkage(np.nan_to_num(z), "average", optimal_ordering=True)
+    tree = hierarchy.dendrogram(links, no_plot=True)
+    return tree["leaves"], tree
+
+
+def _dendrogram(axes: Axes, tree: dict | None, n: int) -> None:
+    axes.set_axis_off()
+    if tree is None:
+        return
+    for across, along in zip(tree["dcoord"], tree["icoord"], strict=True):
+        axes.plot(across, [v / 10 for v in along], color="0.4", linewidth=0.9)
+    axes.set_ylim(n, 0)
+    axes.invert_xaxis()

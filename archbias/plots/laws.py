@@ -1,0 +1,79 @@
+"""The density of a generated law against samples of the denoiser, in one and two dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+
+from .colors import color
+from .styles import axes_or_new
+
+
+def density(ds: xr.Dataset, axes: Axes | None = None, *, label: str = "samples") -> Axes:
+    """The law as a filled curve (1-D) or filled levels (2-D); samples as a histogram or dots.
+
+    Args:
+        ds: density (x,) or (y, x), non-negative, per unit length or area; point (draw,) or (draw, axis) with axis x then y;
+            optionally image (n,) or (n, axis), the training points, drawn as ticks or crosses.
+        label: the family, for the colour of the samples.
+    """
+    axes = axes_or_new(axes, height=0.6 if ds["density"].ndim == 1 else 0.9)
+    points = ds["point"].transpose("draw", ...).values
+    points = points[np.isfinite(points).reshape(len(points), -1).all(1)]
+    if ds["density"].ndim == 1:
+        _line(ds, points, axes, label)
+    else:
+        _plane(ds, points, axes, label)
+    return axes
+
+
+def _line(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
+    x, points = ds["x"].values, points.reshape(-1)
+    inside = points[(points >= x.min()) & (points <= x.max())]
+    bins = np.linspace(x.min(), x.max(), int(np.clip(3 * len(points) ** (1 / 3), 10, 120)) + 1)
+    height = np.histogram(inside, bins)[0] / (len(points) * np.diff(bins))
+    axes.stairs(height, bins, fill=True, color=color(label), alpha=0.4, label=f"{label} ({len(points)} samples)")
+    axes.plot(x, ds["density"].values, color="black", label="law")
+    if "image" in ds:
+        axes.plot(
+            ds["image"].values.reshape(-1), np.zeros(ds["image"].size), "|", color="0.3", markersize=9, label="training set"
+        )
+    if len(inside) < len(points):
+        axes.set_title(f"{1 - len(inside) / len(points):.1%} of the samples lie outside")
+    axes.set(xlim=(x.min(), x.max()), ylim=(0, None), xlabel="x", ylabel="density")
+    axes.legend(loc="best")
+
+
+def _plane(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
+    field = ds["density"].transpose("y", "x")
+    x, y = ds["x"].values, ds["y"].values
+    shades = LinearSegmentedColormap.from_list("law", ["white", "0.35"])
+    inside = (points >= [x.min(), y.min()]).all(1) & (points <= [x.max(), y.max()]).all(1)
+    axes.contourf(x, y, field.values, levels=_levels(field.values), cmap=shades, extend="max")
+    few = 400 / max(400, inside.sum())
+    axes.scatter(
+        *points[inside].T,
+        s=2 + 6 * few,
+        color=color(label),
+        alpha=0.25 + 0.5 * few,
+        linewidth=0,
+        label=f"{label} ({len(points)} samples)",
+    )
+    if "image" in ds:
+        axes.plot(
+            *ds["image"].values.reshape(-1, 2).T, "x", color="black", markersize=3.5, markeredgewidth=0.8, label="training set"
+        )
+    lost = f", {1 - inside.mean():.1%} outside" if not inside.all() else ""
+    axes.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), aspect="equal", xticks=[], yticks=[])
+    axes.set_title(f"{label}: law (grey) and samples{lost}")
+    axes.spines[:].set_visible(True)
+
+
+def _levels(field: np.ndarray) -> np.ndarray:
+    """Densities that enclose 95, 80, 60, 40 and 20 % of the mass of the grid, ascending from 0."""
+    ordered = np.sort(field.ravel())[::-1]
+    mass = np.cumsum(ordered) / ordered.sum()
+    found = [ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in (0.95, 0.8, 0.6, 0.4, 0.2)]
+    return np.unique([0.0, *found, ordered[0] * (1 + 1e-9) + 1e-300])
