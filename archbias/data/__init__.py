@@ -1,5 +1,9 @@
 """Images to fit denoisers to."""
 
+from .catalogue import describe, load, prepare, sources
+from .download import fetch
 from .images import ImageSet
+from .manifest import Manifest
+from .source import data_root
 
-__all__ = ["ImageSet"]
+__all__ = ["ImageSet", "Manifest", "data_root", "describe", "fetch", "load", "prepare", "sources"]

@@ -6,16 +6,23 @@ where the set has them; a hash, so that "the same images" is a fact another mach
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import html
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from .. import seeds
+from ..errors import InputError, nearest
+from . import pictures
+from .manifest import Manifest
+
+THUMBNAILS = 20  # images a notebook shows of a set
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +33,14 @@ class ImageSet:
     ids: N distinct strings.
     labels: (N,) int64 or None.
     name: what the set is called in results.
+    transform: what was done to the source's pixels, in order, as text.
     """
 
     images: Tensor = field(repr=False)
     ids: tuple[str, ...] = field(repr=False)
     labels: Tensor | None = field(default=None, repr=False)
     name: str = "array"
+    transform: tuple[str, ...] = ()
 
     @classmethod
     def from_array(
@@ -41,6 +50,7 @@ class ImageSet:
         ids: Sequence[str] | None = None,
         labels: Tensor | np.ndarray | None = None,
         name: str = "array",
+        transform: Sequence[str] = (),
     ) -> ImageSet:
         """From (N, C, H, W) floats in [-1, 1]; ids default to zero-padded positions."""
         x = torch.as_tensor(x)
@@ -61,7 +71,7 @@ class ImageSet:
             labels = torch.as_tensor(labels).long()
             if labels.shape != (len(x),):
                 raise InputError(f"wanted {len(x)} labels, got shape {tuple(labels.shape)}; give one label per image")
-        return cls(x.to(torch.float32).contiguous(), ids, labels, name)
+        return cls(x.to(torch.float32).contiguous(), ids, labels, name, tuple(transform))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -82,3 +92,87 @@ class ImageSet:
     def classes(self) -> tuple[int, ...]:
         """The labels that occur, ascending; empty without labels."""
         return () if self.labels is None else tuple(self.labels.unique().tolist())
+
+    def manifest(self) -> Manifest:
+        """What these images are, for another machine to check."""
+        return Manifest.of(self)
+
+    def subset(self, n: int | None = None, *, seed: int | None = None, ids: Sequence[str] | None = None) -> ImageSet:
+        """The first n images, n drawn by a seed (in the set's order), or those with the given ids (in the given order)."""
+        return self._rows(choose(self.ids, n, seed, ids, self.name))
+
+    def split(self, n: int, *, seed: int | None = None) -> tuple[ImageSet, ImageSet]:
+        """n images, as `subset` chooses them, and all the others: two sets without a common image."""
+        rows = choose(self.ids, n, seed, None, self.name)
+        if len(rows) == len(self):
+            raise InputError(f"wanted a split with both parts filled, got n={n} of {len(self)} images; give a smaller n")
+        return self._rows(rows), self._rows(sorted(set(range(len(self))) - set(rows)))
+
+    def resize(self, size: int | tuple[int, int]) -> ImageSet:
+        """To size x size or (height, width) by antialiased bilinear interpolation, in floats.
+
+        `archbias.load(name, size=...)` resizes bytes to bytes, which differs from this by rounding to 1/127.5 at most.
+        """
+        height, width = (size, size) if isinstance(size, int) else size
+        check_size(height, width)
+        if (height, width) == self.shape[1:]:
+            return self
+        small = [pictures.resize(x.permute(1, 2, 0).numpy(), height, width) for x in self.images]
+        x = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).clamp(-1, 1).contiguous()
+        note = f"resize {height}x{width} antialiased bilinear, floats"
+        return replace(self, images=x, transform=(*self.transform, note))
+
+    def _rows(self, rows: Sequence[int]) -> ImageSet:
+        rows = list(rows)
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, images=self.images[rows].contiguous(), ids=tuple(self.ids[i] for i in rows), labels=labels)
+
+    def _repr_html_(self) -> str:
+        c, h, w = self.shape
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        head = f"<b>{html.escape(self.name)}</b>: {len(self)} images of {c}x{h}x{w}{classes}, sha256 {self.hash[:12]}"
+        if c not in (1, 3):
+            return f"<div>{head}</div>"
+        shown = zip(self.images[:THUMBNAILS].numpy(), self.ids, strict=False)
+        return f"<div>{head}</div><div>{''.join(_thumbnail(x, name) for x, name in shown)}</div>"
+
+
+def _thumbnail(x: np.ndarray, name: str) -> str:
+    uri = base64.b64encode(pictures.to_png(x, at_least=64)).decode()
+    text = html.escape(name, quote=True)
+    style = "display:inline-block;width:64px;margin:1px;image-rendering:pixelated"
+    return f'<img src="data:image/png;base64,{uri}" alt="{text}" title="{text}" style="{style}">'
+
+
+def choose(known: Sequence[str], n: int | None, seed: int | None, ids: Sequence[str] | None, where: str) -> list[int]:
+    """Positions of the first n, of n drawn without replacement by a seed (ascending), or of the given ids.
+
+    Args:
+        known: all ids.
+        where: what an error calls the set.
+    """
+    if ids is not None:
+        if n is not None or seed is not None:
+            raise InputError("a subset is chosen by ids or by n and seed, got both; leave one out")
+        place = {name: i for i, name in enumerate(known)}
+        for name in ids:
+            if name not in place:
+                close = nearest(str(name), place) if len(place) <= 10_000 else f"they run from {known[0]} to {known[-1]}"
+                raise InputError(f"{where} has no image {name!r}; {close}")
+        if len(set(ids)) != len(ids) or not len(ids):
+            raise InputError(f"wanted distinct ids, got {len(ids)} with {len(set(ids))} distinct; name each image once")
+        return [place[name] for name in ids]
+    n = len(known) if n is None else n
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise InputError(f"the number of images must be an integer of at least 1, got {n!r}; 1000 is usual")
+    if n > len(known):
+        raise InputError(f"wanted {n} images, got {len(known)} in {where}; ask for at most {len(known)} or add images")
+    if seed is None:
+        return list(range(n))
+    return sorted(seeds.generator(seed).choice(len(known), size=n, replace=False).tolist())
+
+
+def check_size(height: int, width: int) -> None:
+    """An InputError unless both are positive integers."""
+    if not all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in (height, width)):
+        raise InputError(f"an image size must be a positive integer, got {height!r} and {width!r}; 32 and 64 are usual")
