@@ -7,6 +7,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 from made_up_store import FAMILIES, SEEDS, SIZE, tree
 from matplotlib.figure import Figure
 from skimage.color import deltaE_ciede2000, rgb2lab
@@ -27,10 +28,6 @@ def no_trace():
     yield
     assert dict(mpl.rcParams) == before
     assert plt.get_fignums() == []
-
-
-def pixels(figure):
-    return plots.render(figure, "png")
 
 
 def test_grid_shows_the_stored_pictures(store):
@@ -188,3 +185,173 @@ def test_an_unknown_format_writes_nothing(tmp_path, store):
     with pytest.raises(InputError, match="pdf"):
         plots.save(Figure(), tmp_path / "figure", ("png", "pdff"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def spectrum():
+    """Samples of the law itself, a family without a law, and a rank the data's fourth direction lies beyond."""
+    rng = np.random.default_rng(0)
+    data, n = 1 / np.arange(1, 41.0), 200
+    law = np.stack([data, np.where(np.arange(40) < 3, data, 0)])
+    found = np.stack([v * rng.chisquare(n - 1, 40) / (n - 1) for v in (*law, 0.5 * data)])
+    return xr.Dataset(
+        {
+            "mode_variance": (("family", "mode"), found),
+            "data_variance": (("mode",), data),
+            "n_variance": (("family",), [n] * 3),
+            "law_variance": (("law", "mode"), law),
+        },
+        {"family": ["linear", "linear, rank 3", "unet"], "law": ["linear", "linear, rank 3"], "mode": np.arange(1, 41)},
+    )
+
+
+def test_mode_variance_holds_samples_of_the_law_in_its_band(spectrum):
+    axes = plots.mode_variance(spectrum)
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    np.testing.assert_allclose(lines["unet"], (spectrum["mode_variance"].sel(family="unet") / spectrum["data_variance"]).values)
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    outside = (lines["linear"] < band.min()) | (lines["linear"] > band.max())
+    assert outside.sum() <= 7  # binomial(40, 0.05): above 7 has probability 0.001
+    assert ((lines["unet"] < band.min()) | (lines["unet"] > band.max())).all()
+    assert (lines["linear, rank 3"][3:] < axes.get_ylim()[0]).all()  # lost directions leave the picture
+
+
+def test_mode_variance_without_laws(spectrum):
+    axes = plots.mode_variance(spectrum.drop_dims("law"))
+    assert len(axes.collections) == 0
+
+
+def test_radial_spectra_band_holds_the_data_itself():
+    rng = np.random.default_rng(0)
+    shape = np.arange(1, 11.0) ** -2
+    power = np.stack([shape * rng.exponential(size=(30, 10)), 4 * shape * rng.exponential(size=(30, 10))])
+    ds = xr.Dataset(
+        {
+            "power": (("family", "seed", "frequency"), power),
+            "data_power": (("image", "frequency"), shape * rng.exponential(size=(500, 10))),
+        },
+        {"family": ["ideal", "unet"], "frequency": np.arange(1, 11)},
+    )
+    axes = plots.radial_spectra(ds)
+    vertices = axes.collections[0].get_paths()[0].vertices
+    low, high = vertices[:, 1].min(), vertices[:, 1].max()
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    assert ((lines["ideal"] > low) & (lines["ideal"] < high)).mean() >= 0.7
+    assert (lines["unet"] > high).all()
+    assert np.abs(lines["unet"] - 10 * np.log10(4)).max() < 4
+
+
+def test_against_noise_draws_medians_and_leaves_out_zero():
+    sigma = np.array([80.0, 5.0, 1.0, 0.0])
+    scale = np.array([[[19, 9, 5, 3], [21, 9, 7, 3], [27, 11, 5, 3.0]], [[27, np.nan, 3, 3]] * 3])
+    ds = xr.Dataset({"scale": (("family", "seed", "sigma"), scale)}, {"family": ["unet", "resnet"], "sigma": sigma}, {"side": 28})
+    axes = plots.locality_scale(ds)
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert lines["unet"] == [[80, 21], [5, 9], [1, 5]]
+    assert lines["resnet"] == [[80, 27], [1, 3]]
+    assert axes.get_xlim()[0] > axes.get_xlim()[1]  # noise falls to the right
+    single = plots.against_noise(xr.DataArray([2.0, 1.0], {"sigma": [3.0, 1.0]}, "sigma", "entropy", {"units": "nat"}))
+    assert single.get_ylabel() == "entropy (nat)"
+
+
+def test_mosaic_colours_equal_sources_alike():
+    source = np.array([[5, 5, -1], [7, 5, 7]])
+    painted = plots.mosaics.paint(source)
+    assert (painted[0, 0] == painted[1, 1]).all()
+    assert (painted[1, 0] == painted[1, 2]).all()
+    assert (painted[0, 2] == plots.mosaics.UNKNOWN).all()
+    assert len(np.unique(painted.reshape(-1, 3), axis=0)) == 3
+    many = plots.mosaics.paint(np.arange(60).reshape(6, 10)).reshape(-1, 3)
+    assert len(np.unique(many.round(4), axis=0)) == 60
+    ds = xr.Dataset(
+        {
+            "sample": (("seed", "channel", "row", "column"), np.zeros((2, 1, 2, 3))),
+            "source": (("seed", "row", "column"), np.stack([source, np.full((2, 3), -1)])),
+        },
+        {"seed": [3, 4]},
+    )
+    figure = plots.mosaic(ds)
+    assert [a.get_xlabel() for a in figure.axes if a.get_xlabel()] == ["2 sources,\nlargest 50%", "0 sources,\nlargest 0%"]
+
+
+def test_novelty_realism_puts_medians_where_they_are():
+    ds = xr.Dataset(
+        {
+            "novelty": (("family", "seed"), [[0.0, 0.1, 0.2], [1.0, np.nan, 3.0]]),
+            "realism": (("family", "seed"), [[1, 2, 3], [4, 5, 8.0]]),
+        },
+        {"family": ["ideal", "unet"]},
+        {"novelty_reference": 0.5},
+    )
+    axes = plots.novelty_realism(ds)
+    found = {line.get_label(): line.get_xydata().tolist() for line in axes.lines if line.get_label() in ("ideal", "unet")}
+    assert found == {"ideal": [[2, 0.1]], "unet": [[6, 2]]}
+
+
+def test_bias_cards_put_alike_families_side_by_side():
+    ds = xr.Dataset(
+        {
+            "rank": (("family",), [10.0, 99, 11, 98, 10.5], {"long_name": "effective rank", "units": "1"}),
+            "curl": (("family",), [0.1, 0.9, 0.1, np.nan, 0.12]),
+            "same": (("family",), [3, 3, 3, 3, 3]),
+            "note": (("family",), list("abcde")),
+        },
+        {"family": ["ideal", "unet", "linear", "resnet", "ls"]},
+    )
+    figure = plots.bias_cards(ds)
+    right = figure.axes[1]
+    order = [t.get_text() for t in right.get_yticklabels()]
+    assert abs(order.index("unet") - order.index("resnet")) == 1
+    assert [t.get_text() for t in right.get_xticklabels()] == ["effective rank", "curl", "same"]
+    shown = {t.xy: t.get_text() for t in right.texts}
+    assert shown[0, order.index("unet")] == "99"
+    assert (1, order.index("resnet")) not in shown
+    z = right.images[0].get_array()
+    assert z[:, 0].mean() == pytest.approx(0)
+    assert (z[:, 2] == 0).all()
+
+
+def test_density_in_one_and_two_dimensions_encloses_the_mass():
+    x = np.linspace(-4, 4, 161)
+    normal = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    points = np.random.default_rng(0).standard_normal((4000, 2))
+    points[0] = 99
+    line = plots.density(xr.Dataset({"density": ("x", normal), "point": ("draw", points[:, 0])}, {"x": x}), label="polynomial")
+    heights, edges, _ = line.patches[0].get_data()
+    assert heights @ np.diff(edges) == pytest.approx(3999 / 4000, abs=2e-3)
+    assert "1 of 4000" in line.get_title()
+    levels = plots.laws._levels(np.outer(normal, normal))
+    expected = (1 - np.array([0.95, 0.8, 0.6, 0.4, 0.2])) / (2 * np.pi)  # exp(-R^2/2) of a disc's mass lies outside it
+    np.testing.assert_allclose(levels, expected, rtol=0.05)
+    plane = xr.Dataset(
+        {
+            "density": (("y", "x"), np.outer(normal, normal)),
+            "point": (("draw", "axis"), points),
+            "image": (("n", "axis"), points[1:5]),
+        },
+        {"x": x, "y": x},
+    )
+    axes = plots.density(plane, label="polynomial")
+    assert "1 of 4000" in axes.get_title()
+
+
+def test_training_curves_skip_holes_and_untrained_families():
+    loss = np.array([[4.0, 2, 1, np.nan], [np.nan] * 4, [3, np.nan, 1, 1]])
+    ds = xr.Dataset({"loss": (("family", "step"), loss)}, {"family": ["unet", "ideal", "resnet"], "step": [0, 10, 20, 30]})
+    axes = plots.training_curves(ds)
+    assert {line.get_label(): line.get_xydata().tolist() for line in axes.lines} == {
+        "unet": [[0, 4], [10, 2], [20, 1]],
+        "resnet": [[0, 3], [20, 1], [30, 1]],
+    }
+    noisy = np.r_[np.ones(50), 9, np.ones(49)]
+    assert plots.training.running_median(noisy, 2).tolist() == [1] * 100
+
+
+def test_every_figure_draws_into_given_axes(store, spectrum):
+    figure = Figure(figsize=(9, 3))
+    one, two, three, four = figure.subplots(1, 4)
+    assert plots.agreement(store["agreement"].to_dataset(), axes=one) is one
+    assert plots.mode_variance(spectrum, two) is two
+    assert plots.training_curves(store["training"].to_dataset(), three) is three
+    assert plots.image_grid(store["samples"]["sample"].sel(family="linear"), axes=four) is four
+    assert plots.render(one, "png") == plots.render(figure, "png")

@@ -22,12 +22,12 @@ COLORS = {
     "els": "#8000DF",
     "bbels": "#BF60FF",
     "linear": "#DFBF00",
-    "shallow": "#606000",
+    "shallow": "#402000",
     "polynomial": "#409F9F",
     "bottleneck": "#00DFBF",
     "unet": "#DF6060",
     "resnet": "#9F4060",
-    "mlp": "#402000",
+    "mlp": "#606000",
 }
 MARKERS = dict(zip(COLORS, "o^v<>sDPXd*p", strict=True))
 NEUTRAL = "#8A8A8A"  # data, bands, anything that is no family
@@ -68,7 +68,7 @@ def palette(labels: Iterable[str]) -> dict[str, str]:
         base = to_rgb(color(group[0]))
         towards = (1.0,) * 3 if sum(base) < 1.6 else (0.0,) * 3
         for i, label in enumerate(group):
-            share = 0.65 * i / max(1, len(group) - 1) if len(group) > 2 else 0.45 * i
+            share = 0.4 * i if len(group) < 3 else 0.65 * i / (len(group) - 1)
             colors[label] = to_hex([(1 - share) * b + share * t for b, t in zip(base, towards, strict=True)])
     return {label: colors[label] for label in labels}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 
 from .colors import color
 from .styles import axes_or_new
+
+SHARES = (0.95, 0.8, 0.6, 0.4, 0.2)  # of the mass, enclosed by the levels drawn
+SHADES = ("0.9", "0.82", "0.74", "0.66", "0.58")
 
 
 def density(ds: xr.Dataset, axes: Axes | None = None, *, label: str = "samples") -> Axes:
@@ -41,7 +43,7 @@ def _line(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
             ds["image"].values.reshape(-1), np.zeros(ds["image"].size), "|", color="0.3", markersize=9, label="training set"
         )
     if len(inside) < len(points):
-        axes.set_title(f"{1 - len(inside) / len(points):.1%} of the samples lie outside")
+        axes.set_title(f"{len(points) - len(inside)} of {len(points)} samples lie outside")
     axes.set(xlim=(x.min(), x.max()), ylim=(0, None), xlabel="x", ylabel="density")
     axes.legend(loc="best")
 
@@ -49,9 +51,9 @@ def _line(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
 def _plane(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
     field = ds["density"].transpose("y", "x")
     x, y = ds["x"].values, ds["y"].values
-    shades = LinearSegmentedColormap.from_list("law", ["white", "0.35"])
+    levels = _levels(field.values)
     inside = (points >= [x.min(), y.min()]).all(1) & (points <= [x.max(), y.max()]).all(1)
-    axes.contourf(x, y, field.values, levels=_levels(field.values), cmap=shades, extend="max")
+    axes.contourf(x, y, field.values, levels=levels, colors=SHADES[-len(levels) :], extend="max")
     few = 400 / max(400, inside.sum())
     axes.scatter(
         *points[inside].T,
@@ -65,15 +67,14 @@ def _plane(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
         axes.plot(
             *ds["image"].values.reshape(-1, 2).T, "x", color="black", markersize=3.5, markeredgewidth=0.8, label="training set"
         )
-    lost = f", {1 - inside.mean():.1%} outside" if not inside.all() else ""
+    lost = f", {(~inside).sum()} of {len(points)} outside" if not inside.all() else ""
     axes.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), aspect="equal", xticks=[], yticks=[])
     axes.set_title(f"{label}: law (grey) and samples{lost}")
     axes.spines[:].set_visible(True)
 
 
 def _levels(field: np.ndarray) -> np.ndarray:
-    """Densities that enclose 95, 80, 60, 40 and 20 % of the mass of the grid, ascending from 0."""
+    """Densities that enclose `SHARES` of the mass of the grid, ascending."""
     ordered = np.sort(field.ravel())[::-1]
     mass = np.cumsum(ordered) / ordered.sum()
-    found = [ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in (0.95, 0.8, 0.6, 0.4, 0.2)]
-    return np.unique([0.0, *found, ordered[0] * (1 + 1e-9) + 1e-300])
+    return np.unique([ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in SHARES])

@@ -25,11 +25,11 @@ def mosaic(ds: xr.Dataset, seeds: int = 6, figure: Figure | None = None) -> Figu
     Args:
         ds: sample (seed, channel, row, column) and source (seed, row, column): the number of the training image, -1 where
             there is none.
-        seeds: columns shown, from the first.
+        seeds: columns shown, from the first; as many as the page is wide for.
     """
-    seeds = min(seeds, ds.sizes["seed"])
+    width = mpl.rcParams["figure.figsize"][0]
+    seeds = min(seeds, ds.sizes["seed"], max(2, int(width / 0.8)))
     if figure is None:
-        width = mpl.rcParams["figure.figsize"][0]
         figure = new_figure(
             inches=2 * width / max(seeds, 3) * ds.sizes["row"] / ds.sizes["column"] + 5 * mpl.rcParams["font.size"] / 72
         )

@@ -91,11 +91,10 @@ def axes_or_new(axes: Axes | None, *, height: float | None = None) -> Axes:
     return new_figure(height).subplots()
 
 
-def new_figure(height: float | None = None, *, inches: float | None = None, width: float = 1.0) -> Figure:
-    """A figure as wide as the style says (or `width` of it); height as a share of the width or in inches."""
+def new_figure(height: float | None = None, *, inches: float | None = None) -> Figure:
+    """A figure as wide as the style says; height as a share of the width (2.2 inches at least) or in inches."""
     w, h = mpl.rcParams["figure.figsize"]
-    w *= width
-    h = inches if inches is not None else (h if height is None else height * w)
+    h = inches if inches is not None else (h if height is None else max(height * w, 2.2))
     return Figure(figsize=(w, h), layout="constrained")
 
 

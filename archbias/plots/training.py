@@ -26,8 +26,9 @@ def training_curves(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
             values = ds[name].sel(family=family).values
             known = np.isfinite(values)
             step, values = ds["step"].values[known], values[known]
-            smooth = running_median(values, max(1, len(values) // 40))
-            if len(values) > 40:
+            half = len(values) // 40
+            smooth = running_median(values, half)
+            if half:
                 axes.plot(step, values, line, color=colors[family], alpha=0.25, linewidth=0.6)
             axes.plot(step, smooth, line, color=colors[family], label=family if name == "loss" else None)
     axes.set_yscale("log")

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator
 from scipy.stats import chi2
 
 from .colors import NEUTRAL, marker, palette
@@ -40,26 +41,31 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
         axes.fill_between(
             rank, np.maximum(low * exact, 1e-9), np.maximum(high * exact, 1e-9), color=colors[law], alpha=0.3, linewidth=0
         )
-    for family in families:
+    for k, family in enumerate(families):
         found = (ds["mode_variance"].sel(family=family) / data).values
         bottom = min(bottom, 0.5 * np.nanmin(found)) if np.nanmin(found) > 1e-3 else bottom
-        axes.plot(
-            rank,
-            np.maximum(found, 1e-9),
-            marker(family),
-            color=colors[family],
-            markersize=3,
-            linestyle="-",
-            linewidth=0.7,
-            label=family,
-        )
+        style = {
+            "marker": marker(family),
+            "markersize": 4,
+            "markevery": _spread(len(rank), k),
+            "markeredgecolor": "black",
+            "markeredgewidth": 0.3,
+        }
+        axes.plot(rank, np.maximum(found, 1e-9), color=colors[family], linewidth=1, label=family, **style)
     axes.set(xscale="log", yscale="log", xlim=(0.9, 1.1 * rank[-1]), ylim=(bottom, max(3.0, axes.get_ylim()[1])))
     axes.set_xlabel("principal direction of the data, by rank")
     axes.set_ylabel("variance of samples / of the data")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_major_formatter("{x:g}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
     handles = axes.get_legend_handles_labels()[0]
     if laws:
         handles.append(Patch(facecolor=NEUTRAL, alpha=0.4, label="law: 95 % range"))
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return axes
+
+
+def _spread(n: int, k: int) -> list[int]:
+    """About ten positions of n, evenly far apart on a logarithmic axis, shifted a little for each family."""
+    return sorted({int(min(v * 1.07**k, n)) - 1 for v in np.geomspace(1, n, 10)})
