@@ -161,7 +161,7 @@ def npz(
 ) -> Listing:
     """Arrays of an npz file under the first of the given names, or its only array; `ids` if it has them."""
     try:
-        with np.load(path, allow_pickle=False) as z:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as z:
             key = next((k for k in images if k in z.files), z.files[0] if len(z.files) == 1 else None)
             if key is None:
                 raise InputError(f"{path} must hold an array named images, got {', '.join(z.files)}; rename it")
