@@ -1,0 +1,222 @@
+"""The Gaussian an affine denoiser generates: D(y) = mu + A_sigma (y - mu) and the start N(0, s_0^2 I).
+
+A DDIM step from s to s' is affine, y' - mu = (r I + (1 - r) A_s) (y - mu) with r = s' / s, so
+
+    y_T = mu + M (s_0 n - mu),  M = prod over steps of (r I + (1 - r) A_s)
+    law = N( mu - M mu,  s_0^2 M M^T )                                        exact for any finite steps, seed by seed
+
+    free, rank r       modes of the data: g = prod (r + (1 - r) lam / (lam + s^2)); outside the basis g = s_T / s_0
+    convolutions       one C x C product per frequency
+    local per pixel    the A_s do not commute: M by pushing every unit picture through the steps, d x d, only when asked
+
+In the continuous limit dM / ds = (I - A_s) M / s from s_0 to 0; for the free family g = sqrt(lam / (lam + s_0^2)), and
+as s_0 grows the law is N(mu, Sigma): the mean and the covariance of the data and nothing else of it. For a local
+convolution with one channel, window covariance R = Q diag(l) Q^T and the window's centre e,
+g(f) = sum of e^T Q ( ... ) in closed form: log g(f) = sum_j b_j(f) log(l_j / (l_j + s_0^2)) / 2 with
+b_j(f) = Q_ej sum_x Q_xj cos(2 pi f.x); the spectrum is a weighted geometric mean of the window's eigenvalues.
+
+Sources: Levine & Weiss, arXiv 2605.16415 (linear denoisers generate Gaussians); Song et al. 2021, eq. 13 (the flow).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from .. import noise as levels
+from .. import sample
+from ..analytic.linear import Convolution, LinearDenoiser, LocalConvolution, Wiener
+from ..denoise import Denoiser
+from ..errors import InputError
+from ..linalg import Circulant, Dense, LowRank, Operator
+from ..seeds import normal
+from .base import GeneratedDistribution, generated_by
+
+DENSE = 2**31  # bytes a d x d covariance may take where no cheaper form exists
+OFF = 1e-6  # a point further from the plane than this, relative to its distance from the mean, is off it
+
+
+class Gaussian(GeneratedDistribution):
+    """N(mean, covariance), with the sampler that makes it.
+
+    mean: (C, H, W).
+    covariance: an Operator, or a function that builds it when first asked (where it is expensive).
+    sampler: standard normal noise (B, C, H, W) float64 -> images.
+    """
+
+    def __init__(
+        self,
+        mean: Tensor,
+        covariance: Operator | Callable[[], Operator],
+        sampler: Callable[[Tensor], Tensor],
+    ):
+        self.shape = tuple(mean.shape)
+        self._mean, self._covariance, self._sampler = mean.to(torch.float64), covariance, sampler
+
+    @property
+    def mean(self) -> Tensor:
+        return self._mean
+
+    @property
+    def covariance(self) -> Operator:
+        if not isinstance(self._covariance, Operator):
+            self._covariance = self._covariance()
+        return self._covariance
+
+    @property
+    def rank(self) -> int:
+        """The dimension of the plane through the mean that carries the law; d when nothing is degenerate."""
+        return self.covariance.rank()
+
+    @property
+    def plane(self) -> Operator:
+        """The orthogonal projector on the directions in which the law varies; the degenerate ones are its null space."""
+        return self.covariance.plane()
+
+    def sample(self, seeds: Iterable[int]) -> Tensor:
+        """(B, C, H, W) float64: the sampler's output for each seed's own noise, `archbias.seeds.normal(seeds, shape)`."""
+        return self.push(normal(seeds, self.shape, dtype=torch.float64))
+
+    def push(self, noise: Tensor) -> Tensor:
+        """What the sampler makes of standard normal noise (B, C, H, W), computed in float64, in the dtype of the noise."""
+        if noise.ndim != 4 or tuple(noise.shape[1:]) != self.shape:
+            raise InputError(
+                f"noise must have shape (B, {', '.join(map(str, self.shape))}), got {tuple(noise.shape)}; "
+                "use archbias.seeds.normal(seeds, law.shape)"
+            )
+        return self._sampler(noise.to("cpu", torch.float64)).to(noise)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(B,) log-density in nats with respect to the volume of the plane (`plane`, of `rank` dimensions); -inf off it."""
+        away = (x.to("cpu", torch.float64) - self.mean).flatten(1)
+        covariance = self.covariance
+        lam = covariance.eigenvalues
+        lam = lam[lam > covariance.tolerance()]
+        square = (away * covariance.pinv().matmul(away)).sum(1)
+        out = -0.5 * (square + lam.log().sum() + len(lam) * math.log(2 * math.pi))
+        if len(lam) < covariance.size:
+            off = (away - covariance.plane().matmul(away)).norm(dim=1)
+            out = torch.where(off <= OFF * away.norm(dim=1), out, -torch.inf)
+        return out
+
+
+def limit(denoiser: LinearDenoiser, sigma_max: float = math.inf) -> Gaussian:
+    """The law of infinitely many steps from sigma_max to 0; `generated_by(denoiser, None)` is sigma_max = inf.
+
+    Raises:
+        LookupError: the maps of the levels do not commute, so no closed form exists; use many finite steps.
+    """
+    if not sigma_max > 0:
+        raise InputError(f"sigma_max must be positive, got {sigma_max}; use the first level of the sampler, or infinity")
+    if isinstance(denoiser, Wiener):
+        lam = denoiser.state()["variances"]
+        scale = (lam / (1 + lam / sigma_max**2)).sqrt()
+        return _wiener(denoiser, scale, 0.0, scale / sigma_max, 0.0)
+    if isinstance(denoiser, Convolution) and (denoiser.shape[0] == 1 or not isinstance(denoiser, LocalConvolution)):
+        return _convolution(denoiser, *_limit_of_convolution(denoiser, sigma_max))
+    raise LookupError(
+        f"no continuous limit is known for {denoiser.spec!r} on {denoiser.shape[0]} channels: its maps at different noise levels "
+        "do not commute; use generated_by(denoiser, archbias.noise.geometric(1000)), which is exact for those steps"
+    )
+
+
+@generated_by.register
+def _(denoiser: LinearDenoiser, sigmas: Tensor | None = None) -> GeneratedDistribution:
+    if sigmas is None:
+        return limit(denoiser)
+    sigmas = levels.check(sigmas)
+    start = float(sigmas[0])
+    if isinstance(denoiser, Wiener):
+        lam = denoiser.state()["variances"]
+        gain, outside = torch.ones_like(lam), float(sigmas[-1] / sigmas[0])
+        for s, r in _steps(sigmas):
+            gain = gain * (r + (1 - r) * lam / (lam + s**2))
+        return _wiener(denoiser, start * gain, start * outside, gain, outside)
+    if isinstance(denoiser, Convolution):
+        one = product = torch.eye(denoiser.shape[0], dtype=torch.complex128)
+        for s, r in _steps(sigmas):
+            transfer = denoiser.transfer(torch.tensor([s], dtype=torch.float64))[0]
+            product = (r * one + (1 - r) * transfer) @ product
+        return _convolution(denoiser, start * product, product[0, 0].real)
+    return affine(denoiser, sigmas)
+
+
+def affine(denoiser: Denoiser, sigmas: Tensor, batch: int = 512) -> Gaussian:
+    """The law of any denoiser that is affine in y at every level, by running its own steps; float64, exact.
+
+    The mean is what the steps make of zero noise. The covariance is d x d: d unit pictures are pushed through all steps
+    when it is first asked for (sample and push never need it). That the denoiser is affine is the caller's claim.
+    """
+    zero = torch.zeros(1, *denoiser.shape, dtype=torch.float64)
+    offset = sample.ddim(denoiser, zero, sigmas)[0]
+
+    def covariance() -> Dense:
+        d = zero.numel()
+        if d * d * 8 > DENSE:
+            raise InputError(
+                f"the covariance of {denoiser.spec!r} has no form cheaper than {d} x {d} numbers ({d * d * 8 / 2**30:.1f} GiB), wanted "
+                f"at most {DENSE / 2**30:.0f} GiB; estimate it from law.sample(seeds), or resize the images"
+            )
+        rows = torch.empty(d, d, dtype=torch.float64)  # row i: the response to unit picture i
+        for i in range(0, d, batch):
+            unit = torch.zeros(min(batch, d - i), d, dtype=torch.float64)
+            unit[torch.arange(len(unit)), i + torch.arange(len(unit))] = 1
+            rows[i : i + len(unit)] = (sample.ddim(denoiser, unit.reshape(-1, *denoiser.shape), sigmas) - offset).flatten(1)
+        return Dense(rows.T @ rows)
+
+    return Gaussian(offset, covariance, lambda n: sample.ddim(denoiser, n, sigmas, batch=batch))
+
+
+def _steps(sigmas: Tensor) -> list[tuple[float, float]]:
+    """(s, s' / s) of every step."""
+    values = sigmas.tolist()
+    return [(s, t / s) for s, t in zip(values[:-1], values[1:], strict=True)]
+
+
+def _wiener(denoiser: Wiener, scale: Tensor, outside: float, gain: Tensor, gain_outside: float) -> Gaussian:
+    """scale multiplies the noise and gain (1 - gain) the mean, per mode and outside the basis."""
+    state = denoiser.state()
+    mu, u = denoiser.mean, state["basis"]
+    flat = mu.flatten()
+    kept = flat @ u
+
+    def sampler(n: Tensor) -> Tensor:
+        z = n.flatten(1) @ u
+        moved = (z * (scale - outside) - kept * (gain - gain_outside)) @ u.T
+        return mu + (moved + outside * n.flatten(1) - gain_outside * flat).reshape(n.shape)
+
+    mean = mu - ((kept * (gain - gain_outside)) @ u.T + gain_outside * flat).reshape(mu.shape)
+    return Gaussian(mean, LowRank(u, scale**2 - outside**2, outside**2), sampler)
+
+
+def _convolution(denoiser: Convolution, scale: Tensor, gain_of_mean: Tensor) -> Gaussian:
+    """scale (H, W, C, C) multiplies the noise per frequency; gain_of_mean (C, C) is what the steps make of a constant."""
+    mu = denoiser.mean
+    mean = mu - torch.einsum("ce,ehw->chw", gain_of_mean, mu)
+
+    def sampler(n: Tensor) -> Tensor:
+        return mean + torch.fft.ifft2(torch.einsum("hwce,behw->bchw", scale, torch.fft.fft2(n))).real
+
+    return Gaussian(mean, Circulant(scale @ scale.mH), sampler)
+
+
+def _limit_of_convolution(denoiser: Convolution, sigma_max: float) -> tuple[Tensor, Tensor]:
+    """(s_0 M (H, W, C, C), M at frequency 0 (C, C)) of the continuous flow."""
+    state = denoiser.state()
+    if isinstance(denoiser, LocalConvolution):
+        k, (_, h, w) = denoiser.spec.window, denoiser.shape
+        l, q = state["values"], state["vectors"]
+        # b_j(f) = Q_ej sum_x Q_xj exp(2 pi i f.x); the window is even under x -> -x, so only its real part is left
+        torus = torch.zeros(len(l), h, w, dtype=torch.float64)
+        torus[:, :k, :k] = (q * q[k * k // 2]).T.reshape(-1, k, k)
+        b = torch.fft.fft2(torch.roll(torus, (-(k // 2), -(k // 2)), (1, 2))).real
+        logs = torch.log(l / (1 + l / sigma_max**2))
+        scale = torch.exp(torch.einsum("jhw,j->hw", b, logs) / 2)[:, :, None, None]
+    else:
+        values, vectors = state["values"], torch.view_as_complex(state["vectors"])
+        root = (values / (1 + values / sigma_max**2)).sqrt()
+        scale = (vectors * root.unsqueeze(-2)) @ vectors.mH
+    return scale.to(torch.complex128), scale[0, 0].real / sigma_max
