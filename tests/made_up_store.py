@@ -29,7 +29,7 @@ def tree(seed: int = 0, families: tuple[str, ...] = FAMILIES, channels: int = 1,
     centre = {"ideal": 0.5, "linear": 0.8, "mean image": 0.2, "ceiling": 0.97}
     r = np.stack([[np.clip(centre[p] + 0.05 * rng.standard_normal(SEEDS), -1, 1) for p in predictors] for _ in families])
     per_seed = ("family", "predictor", "seed")
-    laws = [f for f in families if f.startswith("linear")]
+    laws = [f for f in families if f.startswith("linear")] or [families[0]]
     losses = np.stack([0.4 * np.exp(-np.arange(50) / (8 + 2 * i)) + 0.05 for i in range(len(families))])
     groups = {
         "samples": xr.Dataset({"sample": (("family", "seed", *pixel), samples.astype("f4"))}, coords),

@@ -1,0 +1,183 @@
+"""Tables of a store: for a page (Markdown), a paper (LaTeX, booktabs) or a program (CSV).
+
+A table is first a tidy data frame, one row per number:
+
+    family, column, value, low, high, n, best
+
+value is the median over seeds or the share of seeds, [low, high] its 95 % interval (bootstrap for medians, Wilson for shares), n the
+seeds it rests on, best whether it is the best of its family's row. `layout` turns it into words, one row per family.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from .errors import InputError, nearest
+from .metrics.intervals import Interval, binomial, bootstrap
+
+MEASURES = {  # title, and how good a value is
+    "r": ("Pearson r", lambda v: v),
+    "r_squared": ("squared Pearson r", lambda v: v),
+    "explained": ("explained share 1 - SSE/SST", lambda v: v),
+    "amplitude_ratio": ("amplitude ratio, sample over prediction", lambda v: -abs(np.log(v)) if v > 0 else -np.inf),
+    "mse": ("mean squared difference", lambda v: -v),
+    "cosine": ("cosine similarity", lambda v: v),
+}
+COLUMNS = ["family", "column", "value", "low", "high", "n", "best"]
+CEILINGS = ("ceiling", "noise ceiling")  # bounds, not predictions: never the best
+
+
+def agreement(tree: xr.DataTree, measure: str = "r") -> pd.DataFrame:
+    """Median agreement of each family's samples with each prediction, seed by seed; best: the closest prediction."""
+    ds = tree["agreement"].to_dataset()
+    known = [m for m in MEASURES if m in ds]
+    if measure not in known:
+        raise InputError(f"the store has no agreement measure {measure!r}; {nearest(measure, known)}")
+    rows = []
+    for family in ds["family"].values:
+        values = ds[measure].sel(family=family)
+        found = {str(p): bootstrap(values.sel(predictor=p).values) for p in ds["predictor"].values}
+        found = {p: v for p, v in found.items() if v.n}
+        good = {p: MEASURES[measure][1](v.value) for p, v in found.items() if p not in CEILINGS}
+        rows += [_row(family, p, v, bool(good) and good.get(p) == max(good.values())) for p, v in found.items()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def novelty(tree: xr.DataTree) -> pd.DataFrame:
+    """Share of copied samples, median distance to the nearest training image, and its ratio to the second nearest."""
+    ds = tree["novelty"].to_dataset()
+    rows = []
+    for family in ds["family"].values:
+        one = ds.sel(family=family)
+        flags = one["copy"].values.astype(float)
+        flags = flags[np.isfinite(flags)]
+        if flags.size:
+            rows.append(_row(family, "copied", binomial(int(flags.sum()), flags.size), False))
+        for name, title in (("distance", "distance to nearest"), ("distance_ratio", "nearest / second nearest")):
+            if name in one and np.isfinite(one[name].values).any():
+                rows.append(_row(family, title, bootstrap(one[name].values), False))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def tables(tree: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Every table the store has numbers for, by title."""
+    found = {}
+    if "novelty" in tree.children:
+        found["Novelty"] = novelty(tree)
+    if "agreement" in tree.children:
+        for measure, (title, _) in MEASURES.items():
+            if measure in tree["agreement"]:
+                found[f"Agreement: {title}"] = agreement(tree, measure)
+    return {title: frame for title, frame in found.items() if len(frame)}
+
+
+def render(tree: xr.DataTree, format: str = "markdown") -> str:
+    """All tables of a store as one text."""
+    if format not in FORMATS:
+        raise InputError(f"unknown table format {format!r}; {nearest(format, FORMATS)}")
+    return FORMATS[format](tables(tree))
+
+
+def layout(frame: pd.DataFrame) -> tuple[list[str], list[tuple[str, list[tuple[str, bool]]]], str]:
+    """A tidy frame as words: column titles, one (family, [(cell, bold), ...]) per row, and a note on n and intervals.
+
+    The usual n stands in the note; a cell with another n says so itself.
+    """
+    columns = list(dict.fromkeys(frame["column"]))
+    usual = int(frame["n"].mode().iloc[0])
+    rows = []
+    for family in dict.fromkeys(frame["family"]):
+        own = frame[frame["family"] == family].set_index("column")
+        cells = []
+        for column in columns:
+            if column not in own.index:
+                cells.append(("", False))
+                continue
+            v = own.loc[column]
+            other = f" (n = {v['n']})" if v["n"] != usual else ""
+            cells.append((f"{number(v['value'])} [{number(v['low'])}, {number(v['high'])}]{other}", bool(v["best"])))
+        rows.append((str(family), cells))
+    return columns, rows, f"median or share, 95 % interval, n = {usual} seeds"
+
+
+def number(value: float) -> str:
+    """Two decimals, more for small numbers, fewer for large ones; never an exponent between 0.001 and 99999."""
+    if not np.isfinite(value):
+        return "–"
+    if value == 0 or 0.095 <= abs(value) < 100:
+        return f"{value:.2f}"
+    return f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.2g}"
+
+
+def markdown(found: dict[str, pd.DataFrame]) -> str:
+    """GitHub-flavoured Markdown; the best of a row in bold."""
+    parts = []
+    for title, frame in found.items():
+        columns, rows, note = layout(frame)
+        lines = [f"**{title}** ({note})", "", _pipes(["family", *map(_markdown, columns)]), _pipes(["---"] * (len(columns) + 1))]
+        lines += [_pipes([_markdown(f), *(f"**{_markdown(c)}**" if b else _markdown(c) for c, b in cells)]) for f, cells in rows]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def latex(found: dict[str, pd.DataFrame]) -> str:
+    r"""One `tabular` per table for LaTeX with the package booktabs; names are escaped, the best of a row in \textbf."""
+    parts = []
+    for title, frame in found.items():
+        columns, rows, note = layout(frame)
+        lines = [f"% {title} ({note})".replace("\n", " "), rf"\begin{{tabular}}{{l{'c' * len(columns)}}}", r"\toprule"]
+        lines.append(_ampersands(["family", *map(_latex, columns)]))
+        lines.append(r"\midrule")
+        lines += [
+            _ampersands([_latex(f), *(rf"\textbf{{{_latex(c)}}}" if b else _latex(c) for c, b in cells)]) for f, cells in rows
+        ]
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def csv_text(found: dict[str, pd.DataFrame]) -> str:
+    """One tidy CSV of all tables at full precision, with the table's title as first column."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["table", *COLUMNS])
+    for title, frame in found.items():
+        for row in frame.itertuples(index=False):
+            writer.writerow([title, *(repr(float(v)) if isinstance(v, float) else v for v in row)])
+    return text.getvalue()
+
+
+FORMATS: dict[str, Callable[[dict[str, pd.DataFrame]], str]] = {"markdown": markdown, "latex": latex, "csv": csv_text}
+
+
+def _row(family: object, column: str, v: Interval, best: bool) -> tuple:
+    return str(family), column, float(v.value), float(v.low), float(v.high), int(v.n), best
+
+
+def _pipes(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _ampersands(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _markdown(text: str) -> str:
+    return "".join(_escaped(text, {c: f"\\{c}" for c in "\\|*`<>"} | {"\n": " "}))
+
+
+def _latex(text: str) -> str:
+    table = {c: f"\\{c}" for c in "&%$#_{}"}
+    table |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "\n": " "}
+    table |= {"<": "$<$", ">": "$>$", "[": "{[}", "]": "{]}"}
+    return "".join(_escaped(text, table))
+
+
+def _escaped(text: str, table: dict[str, str]) -> Iterator[str]:
+    return (table.get(c, c) for c in str(text))
