@@ -1,0 +1,296 @@
+"""What every trained family shares: how a network F becomes a denoiser D, and its fit.
+
+With u = c_in y the scaled input and F the network's output, s the scale of the data:
+
+    told        u = y / sqrt(sigma^2 + s^2), and F is given ln(sigma) / 4
+    per_level   the same u, one network for each noise level, which is not given the level; another sigma meets the
+                network whose level is nearest in ln sigma
+    blind       u = asinh(y): pixel by pixel and invertible, so nothing but y is known, and bounded at sigma = 80
+
+    image       D = F
+    noise       D = y - sigma F          (blind: D = y - F, F predicts the residual)
+    v           D = c_skip y + c_out F,  c_skip = s^2 / (sigma^2 + s^2),  c_out = sigma s / sqrt(sigma^2 + s^2)
+
+precondition "edm" takes s from the data (root mean square of the pixels; Karras et al. 2022, table 1), "vp" takes s = 1: "noise"
+and "v" are then the predictions of Ho et al. 2020 and Salimans & Ho 2022. The loss is the squared error of F, that is
+|D - x|^2 divided by the square of what multiplies F. Noise prediction multiplies the network's error by sigma at high noise;
+"v" and "image" do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from .. import noise as levels
+from .. import seeds
+from .. import train as training
+from ..data import ImageSet
+from ..denoise import Denoiser, Runtime, Spec
+from ..errors import InputError, nearest
+from ..train import Batch, Train
+
+CONDITIONING = ("told", "per_level", "blind")
+PREDICTIONS = ("image", "noise", "v")
+PRECONDITIONS = ("edm", "vp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Spec):
+    """Settings common to networks.
+
+    conditioning: "told" the noise level, one network "per_level", or "blind".
+    predicts: "image", "noise" or "v".
+    precondition: "edm" or "vp".
+    levels_of, noise_levels: the schedule whose positive levels the networks of "per_level" are trained at.
+    class_labels: condition on the labels of the image set.
+    train: how it is trained.
+    """
+
+    trained = True
+
+    conditioning: str = "told"
+    predicts: str = "v"
+    precondition: str = "edm"
+    levels_of: str = "cosine"
+    noise_levels: int = 10
+    class_labels: bool = False
+    train: Train = Train()
+
+    def __post_init__(self) -> None:
+        choose("conditioning", self.conditioning, CONDITIONING)
+        choose("predicts", self.predicts, PREDICTIONS)
+        choose("precondition", self.precondition, PRECONDITIONS)
+        levels.schedule(self.levels_of, self.noise_levels)
+        if self.conditioning == "blind" and self.predicts == "v":
+            raise InputError(
+                "a blind network predicts 'image' or 'noise', got 'v', which needs the noise level; choose one of those"
+            )
+
+    def module(self, shape: tuple[int, int, int], classes: int = 0) -> nn.Module:
+        """The network: forward(u (B, C, H, W), c (B,) or None, label (B,) or None) -> (B, C, H, W).
+
+        classes: number of classes it is told, 0 for none.
+        """
+        raise NotImplementedError
+
+    @property
+    def told(self) -> bool:
+        """Whether the network is given the noise level."""
+        return self.conditioning == "told"
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Side of the smallest square, centred on a pixel, that holds all the input its output depends on; None: everything."""
+        return None
+
+    @property
+    def equivariance(self) -> int | None:
+        """The least shift (pixels, on the torus) that commutes with the network; None when the border breaks it."""
+        return None
+
+    def parameters(self, shape: tuple[int, int, int], classes: int = 0) -> int:
+        """Number of trained numbers in one network."""
+        with torch.device("meta"):
+            return sum(p.numel() for p in self.module(shape, classes).parameters())
+
+    def sigmas(self) -> tuple[float | None, ...]:
+        """The noise level of each network; one network for all levels has (None,)."""
+        if self.conditioning != "per_level":
+            return (None,)
+        return tuple(levels.schedule(self.levels_of, self.noise_levels)[:-1].tolist())
+
+    def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> NetworkDenoiser:
+        """Train on the images; resumes from `runtime.checkpoint`."""
+        return fit_replicates(self, images, [self.train.seed], runtime=runtime)[0]
+
+    def rebuild(self, state: dict[str, Tensor]) -> NetworkDenoiser:
+        return NetworkDenoiser(self, state)
+
+    def stacks(self, device: str) -> bool:
+        """Whether several networks are trained faster at once than one after the other: on a GPU, where kernels are small."""
+        return torch.device(device).type == "cuda"
+
+
+class NetworkDenoiser(Denoiser):
+    """A trained network; `history` holds its training record as plain tensors.
+
+    history: "step", "loss" (the training loss), "sigma", "error" (squared error per pixel on training images at those levels).
+    """
+
+    def __init__(self, spec: Network, state: dict[str, Tensor]):
+        super().__init__(spec, tuple(state["shape"].tolist()), state)
+        self.classes = tuple(state["classes"].tolist())
+        self.known = spec.sigmas()
+        with torch.device("meta"):
+            self.network = spec.module(self.shape, len(self.classes)).eval()
+
+    @property
+    def history(self) -> dict[str, Tensor]:
+        return {k.removeprefix("history."): v for k, v in self._tensors.items() if k.startswith("history.")}
+
+    def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
+        tensors = self.tensors(y)
+        if labels is not None:
+            labels = torch.searchsorted(tensors["classes"], labels)
+        if self.spec.conditioning != "per_level":
+            return self.through(0, tensors, y, sigma, labels)
+        known = torch.tensor(self.known, dtype=torch.float64, device=y.device).log()
+        nearest_level = (sigma.double().log()[:, None] - known).abs().argmin(1)
+        out = torch.zeros_like(y)
+        for k in nearest_level.unique().tolist():
+            here = self.through(k, tensors, y, sigma, labels)
+            out = torch.where((nearest_level == k)[:, None, None, None], here, out)
+        return out
+
+    def through(self, k: int, tensors: dict[str, Tensor], y: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+        prefix = f"net.{k}."
+        weights = {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
+
+        def call(*inputs: Tensor | None) -> Tensor:
+            return torch.func.functional_call(self.network, weights, inputs)
+
+        return wrap(self.spec, call, y, sigma, labels, tensors["scale"])
+
+    def check(self, y: Tensor, sigma: float | Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if self.classes and labels is None:
+            raise InputError(f"this {type(self.spec).__name__} wants labels, got none; give one of {self.classes} for each row")
+        return super().check(y, sigma, labels)
+
+
+def wrap(spec: Network, network, y: Tensor, sigma: Tensor, labels: Tensor | None, scale: Tensor) -> Tensor:
+    """D(y, sigma) from F, as at the head of this module; scale is s."""
+    u, c, skip, gain = parts(spec, y, sigma, scale)
+    out = network(u, c, labels)
+    return out if skip is None else skip * y + gain * out
+
+
+def parts(spec: Network, y: Tensor, sigma: Tensor, scale: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """The scaled input u, the level as the network is told it, and skip and gain of D = skip y + gain F (None: D = F)."""
+    s = torch.ones_like(scale) if spec.precondition == "vp" else scale
+    column = sigma[:, None, None, None]
+    total = (column.square() + s.square()).sqrt()
+    blind = spec.conditioning == "blind"
+    u = y.asinh() if blind else y / total
+    c = sigma.log() / 4 if spec.told else None
+    if spec.predicts == "image":
+        return u, c, None, None
+    if spec.predicts == "noise":
+        one = torch.ones_like(column)
+        return u, c, one, -(one if blind else column)
+    return u, c, (s / total).square(), column * s / total
+
+
+def loss_of(spec: Network, scale: Tensor):
+    """The mean squared error of F on a batch: loss(module, batch) for `archbias.train.steps`."""
+
+    def loss(module: nn.Module, batch: Batch) -> Tensor:
+        y = batch.y
+        u, c, skip, gain = parts(spec, y, batch.sigma, scale)
+        out = module(u, c, batch.labels).to(y.dtype)
+        if spec.predicts == "image":
+            wanted = batch.x
+        elif spec.predicts == "noise":
+            wanted = batch.sigma[:, None, None, None] * batch.noise if spec.conditioning == "blind" else batch.noise
+        else:
+            wanted = (batch.x - skip * y) / gain
+        return (out - wanted).square().mean()
+
+    return loss
+
+
+def fit_replicates(
+    spec: Network, images: ImageSet, replicates: Sequence[int], *, runtime: Runtime = Runtime(), stack: bool | None = None
+) -> list[NetworkDenoiser]:
+    """One denoiser per training seed, each what `replace(spec, train=replace(spec.train, seed=s)).fit(images)` gives.
+
+    Args:
+        replicates: training seeds.
+        stack: train all networks at once (equal to one by one, to rounding); None: where that is faster.
+    """
+    images, classes = relabelled(spec, images)
+    scale = images.images.double().square().mean().sqrt().float()
+    loss = loss_of(spec, scale.to(runtime.device))
+    fixed = spec.sigmas()
+    jobs = [(s + (k << 32), level) for s in replicates for k, level in enumerate(fixed)]
+    nets = [build(spec, images.shape, len(classes), seed) for seed, _ in jobs]
+    stack = spec.stacks(runtime.device) if stack is None else stack
+    groups = [range(len(jobs))] if stack else [range(i, i + 1) for i in range(len(jobs))]
+    curves: list[dict[str, Tensor]] = []
+    for number, group in enumerate(groups):
+        part = replace(runtime, progress=_share(runtime, number, len(groups), spec.train.steps))
+        taken = training.steps(
+            [nets[i] for i in group],
+            loss,
+            images,
+            spec.train,
+            seed=[jobs[i][0] for i in group],
+            sigma=None if fixed[0] is None else [jobs[i][1] for i in group],
+            labels=spec.class_labels,
+            runtime=part,
+            name=f"{type(spec).__name__.lower()}{number}",
+        )
+        curves += training.curves(taken)
+    common = {"scale": scale, "shape": torch.tensor(images.shape), "classes": torch.tensor(classes, dtype=torch.int64)}
+    denoisers = []
+    for r, s in enumerate(replicates):
+        own = range(r * len(fixed), (r + 1) * len(fixed))
+        state = dict(common)
+        for k, i in enumerate(own):
+            state |= {f"net.{k}.{name}": v.detach().cpu() for name, v in nets[i].state_dict().items()}
+        state["history.step"] = curves[own[0]]["step"]
+        state["history.loss"] = torch.stack([curves[i]["loss"] for i in own]).mean(0)
+        denoiser = NetworkDenoiser(replace(spec, train=replace(spec.train, seed=s)), state)
+        denoisers.append(with_errors(denoiser, images, classes, runtime.device))
+    return denoisers
+
+
+def build(spec: Network, shape: tuple[int, int, int], classes: int, seed: int) -> nn.Module:
+    """The network with the initial weights of a seed, drawn on the CPU; torch's own random state is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(seeds.generator(seed, training.WEIGHTS).integers(1 << 62)))
+        return spec.module(shape, classes)
+
+
+def relabelled(spec: Network, images: ImageSet) -> tuple[ImageSet, tuple[int, ...]]:
+    """The images with labels counted 0, 1, ... for the network, and the labels they stand for."""
+    if not spec.class_labels:
+        return images, ()
+    if images.labels is None:
+        raise InputError(
+            f"class_labels=True wants images with labels, got {images.name!r} without; "
+            "give ImageSet.from_array(..., labels=...) or leave class_labels=False"
+        )
+    classes = images.classes
+    return replace(images, labels=torch.searchsorted(torch.tensor(classes), images.labels)), classes
+
+
+def with_errors(denoiser: NetworkDenoiser, images: ImageSet, classes: tuple[int, ...], device: str) -> NetworkDenoiser:
+    """The denoiser with its squared error on (at most 128) training images at ten noise levels in its history."""
+    sigmas = levels.cosine(10)[:-1]
+    few = replace(images, images=images.images[:128], ids=images.ids[:128])
+    if classes:
+        few = replace(few, labels=torch.tensor(classes)[images.labels[:128]])
+    error = training.losses(denoiser, few, sigmas, device=device)
+    state = denoiser.state() | {"history.sigma": sigmas, "history.error": error}
+    return NetworkDenoiser(denoiser.spec, state)
+
+
+def choose(name: str, value: str, known: Sequence[str]) -> None:
+    """An InputError unless the value is one of those known."""
+    if value not in known:
+        raise InputError(f"unknown {name} {value!r}; {nearest(str(value), known)}")
+
+
+def count(name: str, value: int, least: int, most: int) -> None:
+    """An InputError unless the value is an integer in [least, most]."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InputError(f"{name} must be an integer from {least} to {most}, got {value!r}; give one in that range")
+
+
+def _share(runtime: Runtime, number: int, groups: int, steps: int):
+    """Progress of one of several trainings as progress of the whole."""
+    return lambda done, total, note: runtime.progress(number * steps + done, groups * steps, note)
