@@ -362,7 +362,7 @@ def test_sources_say_what_they_are():
         about = data.describe(name, root="no/such/place")
         assert all(isinstance(v, str) and v for v in about.values())
         assert about["licence"]
-    assert data.describe("fashion_mnist")["at_hand"].startswith("1000 images")
+    assert data.describe("fashion_mnist")["at_hand"] == "1000 images, bundled"
     assert "archbias data fetch celeba --root no/such/place" in data.describe("celeba", "no/such/place")["at_hand"]
 
 
@@ -414,7 +414,8 @@ def test_mixed_sizes_and_channels_are_named(tmp_path):
 
 
 def test_fewer_images_than_asked():
-    assert "at most 1000" in refused("wanted 2000 images, got 1000", name="fashion_mnist", n=2000)
+    assert "archbias data fetch fashion_mnist" in refused("wanted 2000 images, got the first 1000", name="fashion_mnist", n=2000)
+    refused("wanted 2000 images, got 1797 in .*; ask for at most 1797", name="digits", n=2000)
     refused("at least 1", name="fashion_mnist", n=0)
 
 

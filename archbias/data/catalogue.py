@@ -71,6 +71,10 @@ def load(
         manifest = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
         ids = list(manifest.images)
     listing = about.listing(root)
+    if root is None and about.embedded and about.files and isinstance(n, int) and n > len(listing.ids):
+        raise InputError(
+            f"wanted {n} images, got {listing.origin}; run `archbias data fetch {name}` and give root={data_root() / name}"
+        )
     rows = choose(listing.ids, n, seed, ids, listing.origin)
     images = _read(about, listing, rows, size, crop)
     return images if manifest is None else manifest.check(images)
@@ -139,6 +143,8 @@ def _at_hand(about: Source, root: str | Path | None) -> str:
         listing = about.listing(root)
     except InputError as error:
         return f"no: {about.remedy(root)}" if not any(p.exists() for p in about.places(root)) else f"no: {error}"
+    if root is None and about.embedded:
+        return f"{len(listing.ids)} images, bundled"
     return f"{len(listing.ids)} images in {listing.origin}"
 
 

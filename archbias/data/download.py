@@ -7,7 +7,7 @@ download was cut is kept as .NAME.part and continued with an HTTP range request.
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import filelock
 import pooch
@@ -53,7 +53,8 @@ def get(file: File, folder: Path, *, mirror: str | None = None, home: str = "", 
             pull = _Resume(folder / f".{file.name}.part", progress)
             return Path(pooch.retrieve(url, known_hash=file.hash, fname=file.name, path=folder, downloader=pull))
     except requests.RequestException as error:
-        reason = " ".join(str(error).split())
+        lost = isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
+        reason = f"no answer from {urlsplit(url).hostname}" if lost else " ".join(str(error).split())
         raise InputError(f"wanted {file.name}, got {reason}; run it again to continue where it stopped, or {by_hand}") from error
     except OSError as error:
         raise InputError(

@@ -5,6 +5,7 @@ Read from the same kinds of file as MNIST. Without a root, the bundled images (M
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -18,7 +19,7 @@ HOME = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 def bundled() -> Listing:
     """The first 1000 training images, from the package itself."""
     with as_file(files("archbias.data") / "bundled" / "fashion_mnist_1000.npz") as path:
-        return npz(path)
+        return replace(npz(path), origin="the first 1000, bundled with archbias")
 
 
 def find(place: Path) -> Listing | None:
