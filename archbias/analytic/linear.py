@@ -12,7 +12,7 @@ Expectations over the images are sums over the N given ones and over the noise e
 All maps are fitted from second moments (`moments`), which every noise level shares.
 
 Sources: Wiener filter: Kay, *Fundamentals of statistical signal processing: estimation theory*, section 12.7;
-reduced-rank regression: Izenman, J. Multivariate Analysis 5 (1975), eq. 2.10.
+reduced-rank regression: Izenman, *Reduced-rank regression for the multivariate linear model*, J. Multivariate Analysis 5 (1975).
 """
 
 from __future__ import annotations
@@ -81,10 +81,12 @@ class Linear(Spec):
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> LinearDenoiser:
         x = images.images
-        if self.local and self.window > min(images.shape[1:]):
+        h, w = images.shape[1:]
+        widest = min(h, w) if self.constraint == "local" else 2 * max(h, w) - 1  # on the torus a pixel is seen once
+        if self.local and self.window > widest:
             raise InputError(
-                f"the window must fit in the {images.shape[1]}x{images.shape[2]} image, got window={self.window}; "
-                "take a smaller odd one or constraint='equivariant'"
+                f"the window of constraint={self.constraint!r} must be at most {widest} for {h}x{w} images, got {self.window}; "
+                "take a smaller odd one, or constraint='equivariant' for the whole torus"
             )
         if self.constraint is None:
             mean, basis, variances = moments.principal(x)
@@ -171,7 +173,7 @@ class LocalConvolution(Convolution):
         k, (_, h, w) = self.spec.window, self.shape
         torus = torch.nn.functional.pad(self.kernel(sigma).permute(0, 4, 3, 1, 2), (0, w - k, 0, h - k))
         torus = torch.roll(torus, (-(k // 2), -(k // 2)), (3, 4))  # (B, C out, C in, H, W), the centre at 0
-        return torch.fft.fft2(torus).conj().permute(0, 3, 4, 1, 2)
+        return torch.fft.fft2(torus).conj().resolve_conj().permute(0, 3, 4, 1, 2)
 
 
 class LocalPerPixel(LinearDenoiser):

@@ -9,13 +9,17 @@ A DDIM step from s to s' is affine, y' - mu = (r I + (1 - r) A_s) (y - mu) with 
     convolutions       one C x C product per frequency
     local per pixel    the A_s do not commute: M by pushing every unit picture through the steps, d x d, only when asked
 
-In the continuous limit dM / ds = (I - A_s) M / s from s_0 to 0; for the free family g = sqrt(lam / (lam + s_0^2)), and
-as s_0 grows the law is N(mu, Sigma): the mean and the covariance of the data and nothing else of it. For a local
-convolution with one channel, window covariance R = Q diag(l) Q^T and the window's centre e,
-g(f) = sum of e^T Q ( ... ) in closed form: log g(f) = sum_j b_j(f) log(l_j / (l_j + s_0^2)) / 2 with
-b_j(f) = Q_ej sum_x Q_xj cos(2 pi f.x); the spectrum is a weighted geometric mean of the window's eigenvalues.
+In the continuous limit dM / ds = (I - A_s) M / s, integrated from s_0 to 0. For the free family
+g = sqrt(lam / (lam + s_0^2)); as s_0 grows the law tends to N(mu, Sigma): the mean and the covariance of the data and
+nothing else of it. For a local convolution on one channel, with window covariance Q diag(l) Q^T and e the window's centre,
 
-Sources: Levine & Weiss, arXiv 2605.16415 (linear denoisers generate Gaussians); Song et al. 2021, eq. 13 (the flow).
+    s_0 g(f) = exp( 1/2 sum_j b_j(f) log(l_j / (1 + l_j / s_0^2)) ),   b_j(f) = Q_ej sum_x Q_xj cos(2 pi f.x),  sum_j b_j = 1
+
+so the generated spectrum is a weighted geometric mean of the window's eigenvalues (some weights are negative). On several
+channels the C x C maps of different levels do not commute and M is integrated by the fourth-order Magnus method.
+
+Sources: Levine & Weiss, arXiv 2605.16415 (linear denoisers generate Gaussians); Song et al. 2021, eq. 13 (the flow);
+Blanes et al., *The Magnus expansion and some of its applications*, Physics Reports 470 (2009), section 5. The closed form of the local limit is derived here.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from torch import Tensor
 
 from .. import noise as levels
 from .. import sample
-from ..analytic.linear import Convolution, LinearDenoiser, LocalConvolution, Wiener
+from ..analytic.linear import Convolution, Equivariant, LinearDenoiser, LocalConvolution, Wiener
 from ..denoise import Denoiser
 from ..errors import InputError
 from ..linalg import Circulant, Dense, LowRank, Operator
@@ -115,11 +119,13 @@ def limit(denoiser: LinearDenoiser, sigma_max: float = math.inf) -> Gaussian:
         lam = denoiser.state()["variances"]
         scale = (lam / (1 + lam / sigma_max**2)).sqrt()
         return _wiener(denoiser, scale, 0.0, scale / sigma_max, 0.0)
-    if isinstance(denoiser, Convolution) and (denoiser.shape[0] == 1 or not isinstance(denoiser, LocalConvolution)):
-        return _convolution(denoiser, *_limit_of_convolution(denoiser, sigma_max))
+    if isinstance(denoiser, Convolution):
+        local, colours = isinstance(denoiser, LocalConvolution), denoiser.shape[0] > 1
+        scale = (_magnus if local and colours else _geometric if local else _stationary)(denoiser, sigma_max)
+        return _convolution(denoiser, scale, scale[0, 0].real / sigma_max)
     raise LookupError(
-        f"no continuous limit is known for {denoiser.spec!r} on {denoiser.shape[0]} channels: its maps at different noise levels "
-        "do not commute; use generated_by(denoiser, archbias.noise.geometric(1000)), which is exact for those steps"
+        f"no continuous limit is known for {denoiser.spec!r}: its maps at different noise levels do not commute; "
+        "use generated_by(denoiser, archbias.noise.geometric(1000)), which is exact for those steps"
     )
 
 
@@ -203,20 +209,41 @@ def _convolution(denoiser: Convolution, scale: Tensor, gain_of_mean: Tensor) -> 
     return Gaussian(mean, Circulant(scale @ scale.mH), sampler)
 
 
-def _limit_of_convolution(denoiser: Convolution, sigma_max: float) -> tuple[Tensor, Tensor]:
-    """(s_0 M (H, W, C, C), M at frequency 0 (C, C)) of the continuous flow."""
+def _stationary(denoiser: Equivariant, sigma_max: float) -> Tensor:
+    """s_0 M (H, W, C, C) of the continuous flow of the full-width convolution."""
     state = denoiser.state()
-    if isinstance(denoiser, LocalConvolution):
-        k, (_, h, w) = denoiser.spec.window, denoiser.shape
-        l, q = state["values"], state["vectors"]
-        # b_j(f) = Q_ej sum_x Q_xj exp(2 pi i f.x); the window is even under x -> -x, so only its real part is left
-        torus = torch.zeros(len(l), h, w, dtype=torch.float64)
-        torus[:, :k, :k] = (q * q[k * k // 2]).T.reshape(-1, k, k)
-        b = torch.fft.fft2(torch.roll(torus, (-(k // 2), -(k // 2)), (1, 2))).real
-        logs = torch.log(l / (1 + l / sigma_max**2))
-        scale = torch.exp(torch.einsum("jhw,j->hw", b, logs) / 2)[:, :, None, None]
-    else:
-        values, vectors = state["values"], torch.view_as_complex(state["vectors"])
-        root = (values / (1 + values / sigma_max**2)).sqrt()
-        scale = (vectors * root.unsqueeze(-2)) @ vectors.mH
-    return scale.to(torch.complex128), scale[0, 0].real / sigma_max
+    values, vectors = state["values"], torch.view_as_complex(state["vectors"])
+    return (vectors * (values / (1 + values / sigma_max**2)).sqrt().unsqueeze(-2)) @ vectors.mH
+
+
+def _geometric(denoiser: LocalConvolution, sigma_max: float) -> Tensor:
+    """s_0 M (H, W, 1, 1) of the continuous flow of a local convolution on one channel, by the formula on top."""
+    k, (_, h, w) = denoiser.spec.window, denoiser.shape
+    l, q = denoiser.state()["values"].clamp_min(torch.finfo(torch.float64).tiny), denoiser.state()["vectors"]
+    torus = torch.zeros(len(l), h, w, dtype=torch.float64)
+    torus[:, :k, :k] = (q * q[k * k // 2]).T.reshape(-1, k, k)
+    b = torch.fft.fft2(torch.roll(torus, (-(k // 2), -(k // 2)), (1, 2))).real
+    scale = torch.exp(torch.einsum("jhw,j->hw", b, torch.log(l / (1 + l / sigma_max**2))) / 2)
+    return scale[:, :, None, None].to(torch.complex128)
+
+
+def _magnus(denoiser: LocalConvolution, sigma_max: float, step: float = 0.1) -> Tensor:
+    """s_0 M (H, W, C, C) by dM / du = (I - T) M, u = log s; both ends where the rest of the way changes M by about 1e-6."""
+    l = denoiser.state()["values"]
+    l = l[l > len(l) * torch.finfo(torch.float64).eps * l.max()]
+    start = math.log(min(sigma_max, 1e3 * math.sqrt(l.max())))
+    end = min(math.log(1e-3 * math.sqrt(l.min())), start)
+    count = max(1, math.ceil((start - end) / step))
+    width = (start - end) / count
+    one = torch.eye(denoiser.shape[0], dtype=torch.complex128)
+    m = math.exp(start) * one
+
+    def slope(u: float) -> Tensor:
+        return denoiser.transfer(torch.tensor([math.exp(u)], dtype=torch.float64))[0] - one
+
+    for i in range(count):
+        middle = start - (i + 0.5) * width
+        early, late = slope(middle + width * math.sqrt(3) / 6), slope(middle - width * math.sqrt(3) / 6)
+        commutator = late @ early - early @ late
+        m = torch.linalg.matrix_exp(width * (early + late) / 2 + width**2 * math.sqrt(3) / 12 * commutator) @ m
+    return m
