@@ -1,0 +1,401 @@
+"""The CPU kernel: every window distance by sliding sums, every belief by a streamed softmax.
+
+    L(p, i, q) = (y[O_p] . phi_i[O_q] - ||phi_i[O_q]||^2 / 2) / sigma^2       (float64, the constant ||y||^2 left out)
+    D(p)       = sum_{i, q} exp(L - m) phi_i[q] / sum exp(L - m)
+
+For a shift d = q - p the terms y[a] . phi[a + d] - phi[a + d]^2 / 2 of pixel pairs are summed over a window that slides first
+down the rows, then along the columns, so a pair costs the same at every window. Sixteen training images lie side by side
+in the innermost axis, so every loop is a plain one over contiguous numbers, which the compiler vectorises without shuffles.
+
+Sums slide in float64: what is left of adding and subtracting is 1e-15 of a pixel, far below what float32 beliefs can see.
+Beliefs below the running maximum by more than `cut` are not evaluated; what they could have weighed is counted, so that the
+bound is a certificate. With `direct`, for float64 input, windows are summed afresh from squared differences instead, which
+keeps the relative accuracy of 1e-16 that cancellation would cost.
+
+Training images are read once for all rows of a batch, straight from where they lie; scratch is a few megabytes a thread.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange, types
+from numba.extending import intrinsic
+
+LANES = 16  # training images side by side
+FAR = 1e30  # a logit no source has; lanes without an image get it
+FAST = {"nnan", "nsz", "reassoc", "contract", "arcp"}
+M, S, E, DROPPED, ACC = 0, 1, 2, 3, 4  # columns of a pixel's statistics: maximum, sum, energy, dropped bound, weighted values
+
+
+@intrinsic
+def _float_from_bits(typing, bits):
+    """The float32 whose bits these are; what makes 2^n one shift."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
+
+    return types.float32(types.int32), generate
+
+
+@njit(fastmath=FAST, inline="always")
+def exp2(t):
+    """2^t in float32 for t <= 0, flat below -126; relative error below 2e-7. Written out because libm's does not vectorise."""
+    t = max(t, np.float32(-126.0))
+    n = np.rint(t)
+    f = t - n
+    p = np.float32(1.5403530393381609e-4)
+    p = p * f + np.float32(1.3333558146428443e-3)
+    p = p * f + np.float32(9.618129107628477e-3)
+    p = p * f + np.float32(5.550410866482158e-2)
+    p = p * f + np.float32(2.402265069591007e-1)
+    p = p * f + np.float32(6.931471805599453e-1)
+    p = p * f + np.float32(1.0)
+    return p * _float_from_bits((np.int32(n) + np.int32(127)) << np.int32(23))
+
+
+@njit(fastmath=FAST, cache=True)
+def exp2_of(t):
+    """`exp2` over an array, as the kernel computes it."""
+    out = np.empty_like(t)
+    for i in range(len(t)):
+        out[i] = exp2(t[i])
+    return out
+
+
+@njit(fastmath=FAST, cache=True)
+def _load(images, members, direct, phi, half, values):
+    """Sixteen images into the innermost axis: phi and values (H, C, W*16), half = ||phi||^2 / 2 (H, W*16)."""
+    height, channels, width = phi.shape[0], phi.shape[1], phi.shape[2] // LANES
+    for l in range(LANES):
+        i = members[l]
+        for r in range(height):
+            for c in range(width):
+                k = c * LANES + l
+                square = 0.0
+                for ch in range(channels):
+                    v = images[i, ch, r, c] if i >= 0 else np.float32(0)
+                    values[r, ch, k] = v
+                    phi[r, ch, k] = v
+                    square += np.float64(v) * np.float64(v)
+                half[r, k] = FAR if i < 0 else 0.0 if direct else square / 2
+
+
+@njit(fastmath=FAST, cache=True)
+def _enter(v, n0, n1, y, phi, half, s):
+    """v += y . phi - s half over [n0, n1), y already scaled."""
+    if len(y) == 3:
+        a, b, c = y[0], y[1], y[2]
+        p, q, r = phi[0], phi[1], phi[2]
+        for i in range(n0, n1):
+            v[i] += a * p[i] + b * q[i] + c * r[i] - s * half[i]
+    else:
+        for i in range(n0, n1):
+            v[i] -= s * half[i]
+        for ch in range(len(y)):
+            a, p = y[ch], phi[ch]
+            for i in range(n0, n1):
+                v[i] += a * p[i]
+
+
+@njit(fastmath=FAST, cache=True)
+def _slide(v, n0, n1, y, phi, half, old, gone, spent, s):
+    """v += (y . phi - s half) - (old . gone - s spent) over [n0, n1): one row enters the window, one leaves."""
+    if len(y) == 3:
+        a, b, c = y[0], y[1], y[2]
+        p, q, r = phi[0], phi[1], phi[2]
+        d, e, f = old[0], old[1], old[2]
+        t, u, w = gone[0], gone[1], gone[2]
+        for i in range(n0, n1):
+            v[i] += a * p[i] + b * q[i] + c * r[i] - d * t[i] - e * u[i] - f * w[i] - s * (half[i] - spent[i])
+    else:
+        for i in range(n0, n1):
+            v[i] -= s * (half[i] - spent[i])
+        for ch in range(len(y)):
+            a, p, d, t = y[ch], phi[ch], old[ch], gone[ch]
+            for i in range(n0, n1):
+                v[i] += a * p[i] - d * t[i]
+
+
+@njit(cache=True)
+def _direct(v, n0, n1, y, phi, half, s):
+    """v -= s (y - phi)^2 / 2 over [n0, n1), y not scaled; half is zero except where no image is."""
+    for i in range(n0, n1):
+        v[i] -= s * half[i]
+    for ch in range(len(y)):
+        a, p = y[ch], phi[ch]
+        for i in range(n0, n1):
+            v[i] -= s * (a - p[i]) * (a - p[i]) / 2
+
+
+@njit(fastmath=FAST, cache=True)
+def _add(d, i0, i1, v, shift):
+    for i in range(i0, i1):
+        d[i] += v[i + shift]
+
+
+@njit(fastmath=FAST, cache=True)
+def _subtract(d, i0, i1, v, shift):
+    for i in range(i0, i1):
+        d[i] -= v[i + shift]
+
+
+@njit(fastmath=FAST, cache=True)
+def _move(d, i0, i1, v, shift, w, back):
+    for i in range(i0, i1):
+        d[i] += v[i + shift] - w[i + back]
+
+
+@njit(fastmath=FAST, cache=True)
+def _largest(d, i0, i1):
+    """The maximum over [i0, i1), a multiple of the lanes long."""
+    best = np.full(LANES, -np.inf)
+    for i in range(i0, i1, LANES):
+        for l in range(LANES):
+            x = d[i + l]
+            if x > best[l]:
+                best[l] = x
+    top = best[0]
+    for l in range(1, LANES):
+        top = max(top, best[l])
+    return top
+
+
+@njit(fastmath=FAST, cache=True)
+def _weigh(d, i0, n, m, values, k0, stat):
+    """Add exp2(d - m) and its weighted values, in float32 over one stretch and float64 between stretches."""
+    if len(values) == 3:
+        p, q, r = values[0], values[1], values[2]
+        s = a = b = c = np.float32(0)
+        for i in range(n):
+            w = exp2(np.float32(d[i0 + i] - m))
+            s += w
+            a += w * p[k0 + i]
+            b += w * q[k0 + i]
+            c += w * r[k0 + i]
+        stat[S] += s
+        stat[ACC] += a
+        stat[ACC + 1] += b
+        stat[ACC + 2] += c
+    else:
+        for ch in range(len(values)):
+            p = values[ch]
+            s = a = np.float32(0)
+            for i in range(n):
+                w = exp2(np.float32(d[i0 + i] - m))
+                s += w
+                a += w * p[k0 + i]
+            stat[ACC + ch] += a
+        stat[S] += s
+
+
+@njit(cache=True)
+def _weigh_double(d, i0, n, m, rate, values, k0, stat):
+    """The same in float64, with the energy sum w (d - m)."""
+    for i in range(n):
+        t = d[i0 + i] - m
+        w = math.exp(t * rate)
+        stat[S] += w
+        stat[E] += w * max(t, -FAR) if w > 0 else 0.0
+        for ch in range(len(values)):
+            stat[ACC + ch] += w * values[ch, k0 + i]
+
+
+@njit(cache=True)
+def _keep(d, i0, n, members, place, width, logits, sources):
+    """Insert what beats the weakest of the kept; `place` is the flat position of the first source."""
+    last = len(logits) - 1
+    for i in range(n):
+        x = d[i0 + i]
+        if x > logits[last] and members[i % LANES] >= 0:
+            j = last
+            while j > 0 and logits[j - 1] < x:
+                logits[j] = logits[j - 1]
+                sources[j] = sources[j - 1]
+                j -= 1
+            logits[j] = x
+            sources[j] = members[i % LANES] * width + place + i // LANES
+
+
+@njit(cache=True)
+def _believe(d, i0, n, values, k0, place, pixels, members, cut, rate, double, stat, logits, sources):
+    """One stretch of sources into the statistics of one pixel."""
+    top = _largest(d, i0, i0 + n)
+    m = stat[M]
+    if top < m - cut:
+        stat[DROPPED] += n * math.exp((top - m) * rate)
+    else:
+        if top > m:
+            if m > -np.inf:
+                change = math.exp((m - top) * rate)
+                stat[E] = (stat[E] + (m - top) * stat[S]) * change
+                stat[S] *= change
+                stat[DROPPED] *= change
+                for ch in range(len(values)):
+                    stat[ACC + ch] *= change
+            stat[M] = m = top
+        if double:
+            _weigh_double(d, i0, n, m, rate, values, k0, stat)
+        else:
+            _weigh(d, i0, n, m, values, k0, stat)
+    if len(logits) and top > logits[-1]:
+        _keep(d, i0, n, members, place, pixels, logits, sources)
+
+
+@njit(cache=True)
+def _column(d, v, a, width, wrap, low, high, sign):
+    """Add (or take away) column a of v: pairs (a, a + shift), stored by shift."""
+    row = v[a % width]
+    if wrap:
+        split = width - a % width
+        if sign > 0:
+            _add(d, 0, split * LANES, row, (a % width) * LANES)
+            _add(d, split * LANES, width * LANES, row, -split * LANES)
+        else:
+            _subtract(d, 0, split * LANES, row, (a % width) * LANES)
+            _subtract(d, split * LANES, width * LANES, row, -split * LANES)
+    else:
+        j0, j1, shift = max(low, width - 1 - a) * LANES, min(high, 2 * width - 1 - a) * LANES, (a - width + 1) * LANES
+        if sign > 0:
+            _add(d, j0, j1, row, shift)
+        else:
+            _subtract(d, j0, j1, row, shift)
+
+
+@njit(cache=True)
+def _exchange(d, v, new, old, width, wrap, low, high):
+    """Column `new` enters the window, column `old` leaves it."""
+    enter, leave = v[new % width], v[old % width]
+    if wrap:
+        one, two = width - new % width, width - old % width
+        first, second = min(one, two), max(one, two)
+        for part in range(3):
+            j0 = 0 if part == 0 else first if part == 1 else second
+            j1 = first if part == 0 else second if part == 1 else width
+            shift = (new % width if j0 < one else -one) * LANES
+            back = (old % width if j0 < two else -two) * LANES
+            _move(d, j0 * LANES, j1 * LANES, enter, shift, leave, back)
+    else:
+        shift, back = (new - width + 1) * LANES, (old - width + 1) * LANES
+        start = max(low, width - 1 - new)
+        middle = min(high, max(start, width - 1 - old))
+        _add(d, start * LANES, middle * LANES, enter, shift)
+        _move(d, middle * LANES, min(high, 2 * width - 1 - new) * LANES, enter, shift, leave, back)
+
+
+@njit(cache=True)
+def _rows(v, y, r, shift, u, wrap_y, wrap, low, high, phi, half, s, direct):
+    """Add row r + u of the window to v, pair by pair of columns."""
+    height, width = y.shape[0], y.shape[1]
+    a, b = r + u, r + shift + u
+    if wrap_y:
+        a %= height
+    if wrap:
+        b %= height
+    if a < 0 or a >= height or b < 0 or b >= height:
+        return
+    for c in range(width):
+        n0, n1 = _band(c, width, wrap_y, low, high)
+        if direct:
+            _direct(v[c], n0, n1, y[a, c], phi[b], half[b], s)
+        else:
+            _enter(v[c], n0, n1, y[a, c], phi[b], half[b], s)
+
+
+@njit(cache=True)
+def _band(c, width, wrap_y, low, high):
+    """Which columns of phi a column of y ever meets, as flat bounds."""
+    if wrap_y:
+        return 0, width * LANES
+    return max(0, c + low - width + 1) * LANES, min(width, c + high - width + 1) * LANES
+
+
+@njit(cache=True)
+def _block(y, s, scaled, blocks, members, shifts, columns, window, band, wrap_y, wrap, cut, rate, direct, double, v, d, stat, logits, sources):
+    """All pairs of one query image with sixteen training images."""
+    phi, half, values = blocks
+    height, width = y.shape[0], y.shape[1]
+    up, down, left, right = window
+    low, high = band
+    query = y if direct else scaled
+    for t in range(len(shifts)):
+        shift, first, last = shifts[t]
+        for r in range(first, last):
+            if r == first or direct:
+                v[:] = 0
+                for u in range(up, down + 1):
+                    _rows(v, query, r, shift, u, wrap_y, wrap, low, high, phi, half, s, direct)
+            else:
+                a, o = r + down, r - 1 + up
+                b, g = a + shift, o + shift
+                if wrap_y:
+                    a %= height
+                    o %= height
+                if wrap:
+                    b %= height
+                    g %= height
+                enters, leaves = a < height and b < height, o >= 0 and g >= 0
+                for c in range(width):
+                    n0, n1 = _band(c, width, wrap_y, low, high)
+                    if enters and leaves:
+                        _slide(v[c], n0, n1, query[a, c], phi[b], half[b], query[o, c], phi[g], half[g], s)
+                    elif enters:
+                        _enter(v[c], n0, n1, query[a, c], phi[b], half[b], s)
+                    elif leaves:
+                        _enter(v[c], n0, n1, -query[o, c], phi[g], half[g], -s)
+            q = (r + shift) % height
+            for p in range(width):
+                if p == 0 or direct:
+                    d[:] = 0
+                    for u in range(left, right + 1):
+                        if wrap_y or 0 <= p + u < width:
+                            _column(d, v, p + u, width, wrap, low, high, 1)
+                else:
+                    new, old = p + right, p - 1 + left
+                    enters, leaves = wrap_y or new < width, wrap_y or old >= 0
+                    if enters and leaves:
+                        _exchange(d, v, new, old, width, wrap, low, high)
+                    elif enters:
+                        _column(d, v, new, width, wrap, low, high, 1)
+                    elif leaves:
+                        _column(d, v, old, width, wrap, low, high, -1)
+                at, kept, names = stat[r, p], logits[r, p], sources[r, p]
+                pixels = height * width
+                if wrap:
+                    split = width - p
+                    _believe(d, 0, split * LANES, values[q], p * LANES, q * width + p, pixels, members, cut, rate, double, at, kept, names)
+                    if p:
+                        _believe(d, split * LANES, p * LANES, values[q], 0, q * width, pixels, members, cut, rate, double, at, kept, names)
+                else:
+                    q0, q1 = columns[p]
+                    i0, n = (q0 - p + width - 1) * LANES, (q1 - q0) * LANES
+                    if n > 0:
+                        _believe(d, i0, n, values[q], q0 * LANES, q * width + q0, pixels, members, cut, rate, double, at, kept, names)
+
+
+@njit(parallel=True, cache=True)
+def scan(images, members, parts, y, s, shifts, columns, window, band, wrap_y, wrap, cut, unit, direct, double, stats, logits, sources):
+    """Statistics of every query pixel, separately for each part of the training set.
+
+    Args:
+        images: (N, C, H, W) float32. members: (blocks, 16) image of each lane, -1 for none. parts: (P + 1,) bounds in blocks.
+        y: (B, H, W, C) float64. s: (B,) unit / sigma^2; logits are in nats times unit.
+        shifts: (T, 3) row shift and the rows it serves. columns: (W, 2) source columns of each column.
+        window: row and column offsets, both ends included. band: shifts of columns ever needed, plus W - 1.
+        stats: (P, B, H, W, 4 + C), the maximum set to -inf and the rest to 0. logits, sources: (P, B, H, W, K).
+    """
+    batch, height, width, channels = y.shape
+    for part in prange(len(parts) - 1):
+        phi = np.empty((height, channels, width * LANES))
+        half = np.empty((height, width * LANES))
+        values = np.empty((height, channels, width * LANES), np.float32)
+        v = np.empty((width, width * LANES))
+        d = np.empty((2 * width - 1) * LANES)
+        for k in range(parts[part], parts[part + 1]):
+            _load(images, members[k], direct, phi, half, values)
+            for b in range(batch):
+                _block(
+                    y[b], s[b], y[b] * s[b], (phi, half, values), members[k], shifts, columns, window, band, wrap_y, wrap, cut,
+                    1 / unit, direct, double, v, d, stats[part, b], logits[part, b], sources[part, b],
+                )  # fmt: skip
