@@ -54,7 +54,7 @@ def family_grid(tree: xr.DataTree, seeds: int = 8, figure: Figure | None = None)
             if "copy" in novelty and bool(novelty["copy"].sel(family=family, seed=seed) == 1):
                 copied.append((left, top))
     width = mpl.rcParams["figure.figsize"][0]
-    height = width * canvas.shape[0] / canvas.shape[1] + 6 * mpl.rcParams["font.size"] / 72
+    height = width * canvas.shape[0] / canvas.shape[1] + 5 * mpl.rcParams["font.size"] / 72
     figure = figure or new_figure(inches=height)
     axes = figure.subplots()
     axes.imshow(canvas, interpolation="nearest", extent=(0, canvas.shape[1], canvas.shape[0], 0))

@@ -1,0 +1,290 @@
+"""A run as one page: question, figures, tables, families, data, provenance, how to reproduce.
+
+The page is one file that opens offline: figures are in it, nothing is fetched, and its content policy allows only the
+script and the style it was written with. Whatever comes from names and files is escaped.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import xarray as xr
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from . import __version__, plots, results, tables
+from . import study as studies
+from .denoise import to_json
+from .errors import InputError
+from .families import FAMILIES
+
+CAPTIONS = {
+    "samples": "one column per family, one row per seed; beside each sample its nearest training image",
+    "agreement": "how close each prediction comes to each family's samples, seed by seed; median and 95 % bootstrap interval",
+    "variance": "variance of samples along the data's principal directions; bands are what the closed-form law allows",
+    "covariance": "eigenvalues of the samples' covariance; bands are what the closed-form law allows at this sample size",
+    "training": "training loss",
+}
+PROVENANCE = ("archbias", "commit", "created", "seconds", "host", "platform", "python", "torch", "numpy", "threads")
+
+
+def write(run: str | Path | xr.DataTree, study: str | Path | None = None, path: str | Path | None = None) -> Path:
+    """Write the page of a run, whole or not at all; returns its path.
+
+    Args:
+        run: a run folder, or a store already opened.
+        study: the study's folder; its `figures.py` draws the figures (`CAPTIONS` there names them), and the command that
+            reproduces the run is worked out from its defaults and presets.
+        path: the file; RUN/report.html by default.
+    """
+    if isinstance(run, xr.DataTree):
+        if path is None:
+            raise InputError("a report of an open store wants the path of a file, got none; give path='report.html'")
+        tree, troubles = run, []
+    else:
+        tree, troubles = results.open_study(run), _troubles(Path(run))
+        path = Path(run) / "report.html" if path is None else path
+    path = Path(path)
+    results.write_text(path, page(tree, study=study, troubles=troubles))
+    return path
+
+
+def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[tuple[str, str]] | None = None) -> str:
+    """The page as HTML text; troubles are (cell, what happened) of cells the store lacks."""
+    attrs = tree.attrs
+    settings = _json(attrs, "settings")
+    images = _json(attrs, "images")
+    commands, notes = _reproduce(attrs, settings, study)
+    sections = ["figures", "tables", "families", "data", "provenance", "reproduce"]
+    style, script = _source("report.css"), _source("report.js")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("archbias", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("report.html.j2").render(
+        title=attrs.get("study", "study"),
+        question=attrs.get("question", ""),
+        version=__version__,
+        facts=_facts(attrs, images, tree),
+        troubles=troubles or [],
+        contents=[(name, name if name != "reproduce" else "how to reproduce") for name in sections],
+        figures=_figures(tree, study),
+        tables=[_table(title, frame) for title, frame in tables.tables(tree).items()],
+        families=_families(tree, settings, attrs),
+        data=[(k, "x".join(map(str, v)) if isinstance(v, list) else v) for k, v in images.items()],
+        provenance=[(k, attrs[k]) for k in PROVENANCE if k in attrs],
+        commands=commands,
+        notes=notes,
+        settings=json.dumps(settings, indent=1, ensure_ascii=False),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+
+
+def standard_figures(tree: xr.DataTree) -> dict[str, Figure]:
+    """The figures every store can have, from the groups it has."""
+    found: dict[str, Figure | Axes] = {}
+    if "samples" in tree.children:
+        found["samples"] = plots.family_grid(tree)
+    if "agreement" in tree.children:
+        found["agreement"] = plots.agreement(tree["agreement"].to_dataset())
+    if "spectrum" in tree.children and "mode_variance" in tree["spectrum"]:
+        found["variance"] = plots.mode_variance(tree["spectrum"].to_dataset())
+    if "distributions" in tree.children and "eigenvalue" in tree["distributions"] and "samples" in tree.children:
+        found["covariance"] = plots.covariance_spectra(tree)
+    if "training" in tree.children:
+        found["training"] = plots.training_curves(tree["training"].to_dataset())
+    return {name: f.figure if isinstance(f, Axes) else f for name, f in found.items()}
+
+
+def _figures(tree: xr.DataTree, study: str | Path | None) -> list[dict[str, Any]]:
+    module = studies.figures(Path(study)) if study else None
+    captions = CAPTIONS | getattr(module, "CAPTIONS", {})
+    with plots.style("notebook"):
+        drawn = module.figures(tree) if module else standard_figures(tree)
+        found = []
+        for name, figure in drawn.items():
+            data = plots.render(figure, "png", tree.attrs, name=name)
+            width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))  # the PNG header
+            caption = captions.get(name, "")
+            alt = f"{name}: {caption}" if caption else f"figure {name}"
+            encoded = base64.b64encode(data).decode()
+            found.append({"name": name, "caption": caption, "alt": alt, "data": encoded, "width": width, "height": height})
+    return found
+
+
+def _table(title: str, frame) -> dict[str, Any]:
+    columns, rows, note = tables.layout(frame)
+    values = {(v.family, v.column): repr(v.value) for v in frame.itertuples(index=False)}
+    return {
+        "title": title,
+        "note": note,
+        "columns": ["family", *columns],
+        "rows": [
+            {
+                "name": family,
+                "cells": [
+                    {"text": text, "best": best, "value": values.get((family, column), "")}
+                    for column, (text, best) in zip(columns, cells, strict=True)
+                ],
+            }
+            for family, cells in rows
+        ],
+    }
+
+
+def _families(tree: xr.DataTree, settings: Mapping[str, Any], attrs: Mapping[str, Any]) -> list[dict[str, str]]:
+    specs = _json(attrs, "families") or settings.get("families") or {}
+    if not specs and "samples" in tree.children:
+        specs = {str(f): {} for f in tree["samples"]["family"].values}
+    summaries = {cls.__name__: cls.summary for cls in FAMILIES.values()}
+    return [
+        {
+            "label": label,
+            "summary": summaries.get(str(spec.get("type", "")), "") if isinstance(spec, dict) else "",
+            "settings": spelled(spec),
+        }
+        for label, spec in specs.items()
+    ]
+
+
+def spelled(value: Any) -> str:
+    """Settings from JSON as one writes them: {"type": "Linear", "rank": 20} is Linear(rank=20)."""
+    if isinstance(value, dict) and "type" in value:
+        return f"{value['type']}({', '.join(f'{k}={spelled(v)}' for k, v in value.items() if k != 'type')})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k!r}: {spelled(v)}" for k, v in value.items()) + "}" if value else ""
+    if isinstance(value, list):
+        return f"({', '.join(map(spelled, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)
+
+
+def _facts(attrs: Mapping[str, Any], images: Mapping[str, Any], tree: xr.DataTree) -> list[tuple[str, str]]:
+    facts = []
+    if images:
+        shape = "x".join(map(str, images.get("shape", [])))
+        facts.append(("images", f"{images.get('n', '?')} of {images.get('name', '?')}, {shape}"))
+        facts.append(("sha256", str(images.get("hash", "?"))[:12]))
+    if "samples" in tree.children:
+        sizes = tree["samples"].sizes
+        facts += [("families", str(sizes.get("family", "?"))), ("seeds", str(sizes.get("seed", "?")))]
+    return [*facts, *((k, str(attrs[k])[:n]) for k, n in (("created", 10), ("commit", 12)) if attrs.get(k))]
+
+
+def _troubles(folder: Path) -> list[tuple[str, str]]:
+    if not (folder / "run.json").is_file():
+        return []
+    state = studies.status(folder)[1]
+    return [*state.failed.items(), *((name, "not computed yet") for name in state.waiting)]
+
+
+def _reproduce(attrs: Mapping[str, Any], settings: Mapping[str, Any], study: str | Path | None) -> tuple[str, list[str]]:
+    """Shell commands that give this run again, and what to know about them."""
+    commit = str(attrs.get("commit", ""))
+    name = str(attrs.get("study", "STUDY"))
+    lines, notes = [], []
+    if commit:
+        lines.append(f"git checkout {shlex.quote(commit.rstrip('+'))}")
+    if commit.endswith("+"):
+        notes.append("The code had changes that were not committed: the commit alone may not give the same numbers.")
+    loaded = _loaded(study)
+    words = ["archbias", "run", _place(loaded.folder) if loaded else f"studies/{name}"]
+    if loaded:
+        flags = _flags(loaded, settings)
+        if flags is None:
+            notes.append("The study has changed since, so no command line gives these settings; they are listed below.")
+        else:
+            words += flags
+    lines += [shlex.join([*words, "--out", f"runs/{name}"]), f"archbias report {shlex.quote(f'runs/{name}')}"]
+    hash = _json(attrs, "images").get("hash")
+    if hash:
+        notes.append(
+            f"The images are the same when the run says sha256 {hash[:16]}…; the manifest in the run folder names each of them."
+        )
+    return "\n".join(lines), notes
+
+
+def _loaded(study: str | Path | None) -> studies.Study | None:
+    try:
+        return studies.load(study) if study else None
+    except InputError:
+        return None
+
+
+def _place(folder: Path) -> str:
+    """The study's folder as seen from the checkout; only its name when it lies elsewhere."""
+    root = Path(__file__).resolve().parents[1]
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
+
+
+def _flags(study: studies.Study, wanted: Mapping[str, Any]) -> list[str] | None:
+    """The shortest `--preset` and `--set` that configure these settings; None when none does."""
+    best: list[str] | None = None
+    for preset in (*study.presets, None):
+        base = study.configure(preset)
+        changes = dict(_changed(json.loads(json.dumps(to_json(base))), wanted, ""))
+        try:
+            reached = to_json(study.configure(preset, changes))
+        except (InputError, TypeError, ValueError):
+            continue
+        if json.loads(json.dumps(reached)) != wanted:
+            continue
+        flags = ["--preset", preset] if preset else []
+        flags += [word for key, value in changes.items() for word in ("--set", f"{key}={_literal(value)}")]
+        if best is None or len(flags) < len(best):
+            best = flags
+    return best
+
+
+def _changed(old: Any, new: Any, at: str):
+    """(dotted key, new value) of every leaf that differs."""
+    if isinstance(old, dict) and isinstance(new, dict) and old.get("type") == new.get("type") and old.keys() == new.keys():
+        for key in old:
+            yield from _changed(old[key], new[key], f"{at}.{key}".lstrip("."))
+    elif old != new:
+        yield at, _called(new) if isinstance(new, dict) and "type" in new else new
+
+
+def _literal(value: Any) -> str:
+    """A value as `--set` reads it: text as it is where that is unambiguous, else a Python literal."""
+    if not isinstance(value, str):
+        return repr(value)
+    try:
+        ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return repr(value) if value.lower() in ("true", "false", "none") else value
+    return repr(value)
+
+
+def _called(spec: Mapping[str, Any]) -> str:
+    """A spec as the command line takes it: {"type": "Linear", "rank": 20} is linear(rank=20)."""
+    names = {cls.__name__: name for name, cls in FAMILIES.items()}
+    return names.get(spec["type"], spec["type"]) + spelled(dict(spec)).removeprefix(spec["type"])
+
+
+def _json(attrs: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A root attribute that holds a JSON object; {} when it is missing or is none."""
+    try:
+        value = json.loads(attrs.get(key, "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _source(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """The content policy's name of an inline script or style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
