@@ -58,13 +58,14 @@ def nearest(samples: Tensor, images: Tensor, *, memory: int = 2**28) -> Nearest:
 
     Args:
         samples: (B, ...) floating; the search runs on their device.
-        images: (N, ...) floating, same shape per image, on any device (blocks are copied over).
+        images: (N, ...) floating, same shape per image, on any device (blocks are copied over); or rows cut on demand,
+            such as `symmetry.Patches`.
         memory: bytes of working memory, beyond the two inputs.
 
     Raises:
         InputError: shapes that differ, no images, or pixels that are not finite.
     """
-    if samples.ndim < 2 or images.ndim != samples.ndim or images.shape[1:] != samples.shape[1:] or not len(images):
+    if samples.ndim < 2 or images.shape[1:] != samples.shape[1:] or not len(images):
         raise InputError(
             f"samples and images must be (B, ...) and (N, ...) with N at least 1 and one shape per image, got "
             f"{tuple(samples.shape)} and {tuple(images.shape)}; resize one of them with ImageSet.resize"
@@ -72,7 +73,7 @@ def nearest(samples: Tensor, images: Tensor, *, memory: int = 2**28) -> Nearest:
     if not torch.isfinite(samples).all():
         bad = int((~torch.isfinite(samples)).flatten(1).any(1).nonzero()[0, 0])
         raise InputError(f"every sample must be finite, got NaN or infinity in sample {bad}; leave diverged samples out")
-    x, phi = samples.flatten(1), images.flatten(1)
+    x, phi = samples.flatten(1), images.flatten(1) if isinstance(images, Tensor) else images
     dtype = torch.promote_types(torch.promote_types(x.dtype, phi.dtype), torch.float32)
     if x.is_cuda and torch.get_float32_matmul_precision() != "highest":
         dtype = torch.float64  # reduced-precision products would break the rounding bound
