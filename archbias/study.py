@@ -293,9 +293,9 @@ def opened(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -> 
             loaded = images.load()
             manifest = folder / "manifest.json"
             if manifest.is_file():
-                data.check_manifest(loaded, manifest)
+                data.Manifest.read(manifest).check(loaded)
             else:
-                data.write_manifest(loaded, manifest)
+                loaded.manifest().write(manifest)
             record["images"] = {"name": loaded.name, "hash": loaded.hash, "n": len(loaded), "shape": list(loaded.shape)}
         results.write_text(folder / "run.json", json.dumps(record, indent=1))
         yield record
