@@ -32,6 +32,7 @@ from torch import Tensor
 
 from .. import noise as levels
 from .. import sample
+from ..analytic.bottleneck import LinearBottleneck
 from ..analytic.linear import Convolution, Equivariant, LinearDenoiser, LocalConvolution, Wiener
 from ..denoise import Denoiser
 from ..errors import InputError
@@ -107,7 +108,7 @@ class Gaussian(GeneratedDistribution):
         return out
 
 
-def limit(denoiser: LinearDenoiser, sigma_max: float = math.inf) -> Gaussian:
+def limit(denoiser: LinearDenoiser | LinearBottleneck, sigma_max: float = math.inf) -> Gaussian:
     """The law of infinitely many steps from sigma_max to 0; `generated_by(denoiser, None)` is sigma_max = inf.
 
     Raises:
@@ -115,7 +116,7 @@ def limit(denoiser: LinearDenoiser, sigma_max: float = math.inf) -> Gaussian:
     """
     if not sigma_max > 0:
         raise InputError(f"sigma_max must be positive, got {sigma_max}; use the first level of the sampler, or infinity")
-    if isinstance(denoiser, Wiener):
+    if isinstance(denoiser, Wiener | LinearBottleneck):
         lam = denoiser.state()["variances"]
         scale = (lam / (1 + lam / sigma_max**2)).sqrt()
         return _wiener(denoiser, scale, 0.0, scale / sigma_max, 0.0)
@@ -129,13 +130,14 @@ def limit(denoiser: LinearDenoiser, sigma_max: float = math.inf) -> Gaussian:
     )
 
 
-@generated_by.register
-def _(denoiser: LinearDenoiser, sigmas: Tensor | None = None) -> GeneratedDistribution:
+@generated_by.register(LinearDenoiser)
+@generated_by.register(LinearBottleneck)
+def _(denoiser: LinearDenoiser | LinearBottleneck, sigmas: Tensor | None = None) -> GeneratedDistribution:
     if sigmas is None:
         return limit(denoiser)
     sigmas = levels.check(sigmas)
     start = float(sigmas[0])
-    if isinstance(denoiser, Wiener):
+    if isinstance(denoiser, Wiener | LinearBottleneck):
         lam = denoiser.state()["variances"]
         gain, outside = torch.ones_like(lam), float(sigmas[-1] / sigmas[0])
         for s, r in _steps(sigmas):
@@ -182,10 +184,10 @@ def _steps(sigmas: Tensor) -> list[tuple[float, float]]:
     return [(s, t / s) for s, t in zip(values[:-1], values[1:], strict=True)]
 
 
-def _wiener(denoiser: Wiener, scale: Tensor, outside: float, gain: Tensor, gain_outside: float) -> Gaussian:
+def _wiener(denoiser: Wiener | LinearBottleneck, scale: Tensor, outside: float, gain: Tensor, gain_outside: float) -> Gaussian:
     """scale multiplies the noise and gain (1 - gain) the mean, per mode and outside the basis."""
     state = denoiser.state()
-    mu, u = denoiser.mean, state["basis"]
+    mu, u = state["mean"], state["basis"]
     flat = mu.flatten()
     kept = flat @ u
 
