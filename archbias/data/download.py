@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import filelock
-import pooch
 import requests
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -44,6 +43,8 @@ def fetch(name: str, root: str | Path | None = None, *, mirror: str | None = Non
 
 def get(file: File, folder: Path, *, mirror: str | None = None, home: str = "", progress: bool = False) -> Path:
     """One file, whole and with the right checksum, or an InputError; what had arrived is kept for the next call."""
+    import pooch  # here, because importing it in a notebook imports tqdm, which warns when widgets are missing
+
     url = file.url if mirror is None else urljoin(mirror.rstrip("/") + "/", file.name)
     by_hand = f"download {file.name} by hand" + (f" from {home}" if home else "") + f" into {folder}"
     pooch.get_logger().setLevel("WARNING")
