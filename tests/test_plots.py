@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -355,3 +357,33 @@ def test_every_figure_draws_into_given_axes(store, spectrum):
     assert plots.training_curves(store["training"].to_dataset(), three) is three
     assert plots.image_grid(store["samples"]["sample"].sel(family="linear"), axes=four) is four
     assert plots.render(one, "png") == plots.render(figure, "png")
+
+
+def test_names_are_shown_as_they_are():
+    names = ("$\\frac{$", "a$b$c", "unet")
+    hostile = tree(families=names)
+    for figure in (
+        plots.family_grid(hostile),
+        plots.agreement(hostile["agreement"].to_dataset()).figure,
+        plots.covariance_spectra(hostile),
+    ):
+        plots.render(figure, "svg")
+    shown = plots.render(plots.training_curves(hostile["training"].to_dataset()).figure, "svg").decode()
+    assert ">a$b$c<" in shown
+
+
+def test_many_families_go_into_bands_wide_enough_to_see():
+    names = tuple(f"unet, variant {i}" for i in range(17))
+    with plots.style("paper", "icml"):
+        figure = plots.family_grid(tree(families=names), seeds=2)
+        assert len(figure.axes) == 4
+        shown = [t.get_text().replace("\n", " ") for axes in figure.axes for t in axes.get_xticklabels()]
+        assert shown == list(names)
+        figure.draw_without_rendering()
+        assert min(a.get_window_extent().width / figure.dpi for a in figure.axes) > 2.3
+
+
+def test_plots_leave_pyplot_alone_and_show_themselves_in_a_notebook(store):
+    code = "import sys, archbias.plots as p; assert 'matplotlib.pyplot' not in sys.modules, 'pyplot was imported'"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert plots.family_grid(store, seeds=1)._repr_png_()[:4] == b"\x89PNG"

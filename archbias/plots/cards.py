@@ -15,7 +15,7 @@ from scipy.cluster import hierarchy
 
 from .colors import palette
 from .grid import readable
-from .styles import label_of, new_figure
+from .styles import label_of, new_figure, plain
 
 
 def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
@@ -41,13 +41,13 @@ def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
                 ink = "white" if abs(z[k, j]) > 1.3 else "black"
                 right.annotate(f"{value:.2g}", (j, i), ha="center", va="center", fontsize="small", color=ink)
     right.set_xticks(range(len(names)), [label_of(ds[n], n) for n in names])
-    right.set_yticks(range(len(order)), [families[i] for i in order])
+    right.set_yticks(range(len(order)), [plain(families[i]) for i in order])
     right.spines[:].set_visible(False)
     figure.colorbar(heat, ax=right, shrink=0.8, label="standard deviations\nfrom the mean family")
     colors = palette(families)
     right.tick_params(length=0)
-    for tick in right.get_yticklabels():
-        tick.set(color=readable(colors[tick.get_text()]), fontweight="bold")
+    for tick, i in zip(right.get_yticklabels(), order, strict=True):
+        tick.set(color=readable(colors[families[i]]), fontweight="bold")
     for tick in right.get_xticklabels():
         tick.set(rotation=35, ha="right", rotation_mode="anchor")
     return figure

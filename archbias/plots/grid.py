@@ -5,6 +5,9 @@ The same noise starts every picture of a row, so whatever differs along a row is
 
 from __future__ import annotations
 
+import math
+import textwrap
+
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
@@ -13,8 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from .colors import COPY, palette
-from .styles import new_figure
+from .styles import new_figure, plain
 
+NARROWEST = 0.62  # inches for a family
 MISSING = 0.93  # grey of a picture that is not there
 
 
@@ -28,6 +32,8 @@ def picture(image: np.ndarray) -> np.ndarray:
 def family_grid(tree: xr.DataTree, seeds: int = 8, figure: Figure | None = None) -> Figure:
     """One column per family, one row per seed; beside each sample its nearest training image, framed when it is a copy.
 
+    Families that would be narrower than `NARROWEST` go into further bands below.
+
     Args:
         tree: with `samples` (sample) and, for the neighbours, `novelty` (nearest_image, copy).
         seeds: rows shown, from the first; the count of copies under a family's name is over all seeds of the store.
@@ -35,68 +41,79 @@ def family_grid(tree: xr.DataTree, seeds: int = 8, figure: Figure | None = None)
     """
     samples = tree["samples"]["sample"].transpose("family", "seed", "channel", "row", "column")
     novelty = tree["novelty"].to_dataset() if "novelty" in tree.children else xr.Dataset()
-    near = novelty.get("nearest_image")
     families = [str(f) for f in samples["family"].values]
-    shown = samples["seed"].values[:seeds]
+    width, size = mpl.rcParams["figure.figsize"][0], mpl.rcParams["font.size"]
+    bands = math.ceil(len(families) * NARROWEST / width)
+    per_band = math.ceil(len(families) / bands)
+    names = _fitted(families, room=72 * width / per_band * 0.95, size=0.62 * size)
+    rows = min(seeds, samples.sizes["seed"])
+    pairs = 2 if "nearest_image" in novelty else 1
+    picture_height = 0.88 * width / (per_band * (pairs + 0.25)) * (samples.sizes["row"] / samples.sizes["column"] + 0.06)
+    words = (3.5 + max(name.count("\n") for name in names)) * 1.3 * size / 72
+    figure = figure or new_figure(inches=bands * (rows * picture_height + words) + 2 * size / 72)
+    colors = palette(families)
+    copied = False
+    for k, axes in enumerate(figure.subplots(bands, 1, squeeze=False)[:, 0]):
+        part = slice(k * per_band, (k + 1) * per_band)
+        copied |= _band(axes, samples.isel(family=part, seed=slice(rows)), novelty, names[part], colors, per_band)
+    if "nearest_image" in novelty:
+        note = "left: sample, right: nearest training image" + ("; framed: a copy" if copied else "")
+        figure.suptitle(note, x=0.01, ha="left", fontsize=mpl.rcParams["axes.titlesize"])
+    return figure
+
+
+def _band(axes: Axes, samples: xr.DataArray, novelty: xr.Dataset, names: list[str], colors: dict[str, str], columns: int) -> bool:
+    """Draw some families over the width of `columns`; says whether a copy was among them."""
+    near = novelty.get("nearest_image")
     h, w = samples.sizes["row"], samples.sizes["column"]
     inner, outer, below = max(1, w // 28), max(4, w // 4), max(2, w // 14)
     pair = 2 * w + inner if near is not None else w
-    canvas = np.ones((len(shown) * (h + below) - below, len(families) * (pair + outer) - outer, 3))
-    copied = []
+    families, shown = [str(f) for f in samples["family"].values], samples["seed"].values
+    canvas = np.ones((len(shown) * (h + below) - below, columns * (pair + outer) - outer, 3))
+    frames = []
     for j, family in enumerate(families):
         for i, seed in enumerate(shown):
             top, left = i * (h + below), j * (pair + outer)
             canvas[top : top + h, left : left + w] = picture(samples.sel(family=family, seed=seed).values)
-            if near is None or family not in near["family"].values:
+            if near is None or family not in near["family"].values or seed not in near["seed"].values:
                 continue
             beside = near.sel(family=family, seed=seed).transpose("channel", "row", "column").values
             canvas[top : top + h, left + w + inner : left + pair] = picture(beside)
             if "copy" in novelty and bool(novelty["copy"].sel(family=family, seed=seed) == 1):
-                copied.append((left, top))
-    width = mpl.rcParams["figure.figsize"][0]
-    height = width * canvas.shape[0] / canvas.shape[1] + 5 * mpl.rcParams["font.size"] / 72
-    figure = figure or new_figure(inches=height)
-    axes = figure.subplots()
+                frames.append((left, top))
     axes.imshow(canvas, interpolation="nearest", extent=(0, canvas.shape[1], canvas.shape[0], 0))
-    for left, top in copied:
-        axes.add_patch(Rectangle((left, top), pair, h, fill=False, edgecolor=COPY, linewidth=1.5, clip_on=False))
-    _names(axes, families, novelty, pair, outer, canvas.shape[0])
+    line = min(1.5, 1.1 * mpl.rcParams["figure.figsize"][0] * 72 * below / canvas.shape[1])
+    for left, top in frames:
+        axes.add_patch(Rectangle((left, top), pair, h, fill=False, edgecolor=COPY, linewidth=line, clip_on=False))
+    axes.xaxis.tick_top()
+    axes.set_xticks([j * (pair + outer) + pair / 2 for j in range(len(families))], names, fontweight="bold")
+    longest = max(len(line) for name in names for line in name.splitlines())
+    room = mpl.rcParams["figure.figsize"][0] * 72 * 0.85 * (pair + outer) / canvas.shape[1]
+    for j, (tick, family) in enumerate(zip(axes.get_xticklabels(), families, strict=True)):
+        tick.set(color=readable(colors[family]), fontsize=min(mpl.rcParams["font.size"], room / (0.58 * longest)))
+        if "copy" in novelty and family in novelty["family"].values:
+            _count(axes, novelty["copy"].sel(family=family).values, j * (pair + outer) + pair / 2, canvas.shape[0], room)
     axes.set_yticks([i * (h + below) + h / 2 for i in range(len(shown))], [str(s) for s in shown])
-    axes.set_ylabel("seed of the starting noise")
+    axes.set_ylabel("seed of the noise")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    if near is not None:
-        note = (
-            "left: sample, right: nearest training image; framed: a copy"
-            if copied
-            else "left: sample, right: nearest training image"
-        )
-        axes.set_title(note, pad=2.4 * mpl.rcParams["font.size"])
-    return figure
+    return bool(frames)
 
 
-def _names(axes: Axes, families: list[str], novelty: xr.Dataset, pair: int, outer: int, bottom: int) -> None:
-    """Family names above the columns, shares of copies below them."""
-    axes.xaxis.tick_top()
-    centres = [j * (pair + outer) + pair / 2 for j in range(len(families))]
-    axes.set_xticks(centres, families)
-    for tick, family in zip(axes.get_xticklabels(), families, strict=True):
-        tick.set(color=readable(palette(families)[family]), fontweight="bold")
-    for centre, family in zip(centres, families, strict=True):
-        if "copy" in novelty and family in novelty["family"].values:
-            flags = novelty["copy"].sel(family=family).values.astype(float)
-            flags = flags[~np.isnan(flags)]
-            axes.annotate(
-                f"{int(flags.sum())} of {len(flags)} copied",
-                (centre, bottom),
-                xytext=(0, -3),
-                textcoords="offset points",
-                ha="center",
-                va="top",
-                color=COPY if flags.any() else "black",
-                fontsize="small",
-                annotation_clip=False,
-            )
+def _count(axes: Axes, flags: np.ndarray, x: float, y: float, room: float) -> None:
+    """How many of all seeds are copies, below a column."""
+    flags = flags.astype(float)
+    flags = flags[~np.isnan(flags)]
+    text = f"{int(flags.sum())} of {len(flags)} copied"
+    if len(text) * 0.5 * mpl.rcParams["font.size"] > room:
+        text = f"{int(flags.sum())}/{len(flags)}"
+    style = {"ha": "center", "va": "top", "color": COPY if flags.any() else "black", "fontsize": "small"}
+    axes.annotate(text, (x, y), xytext=(0, -3), textcoords="offset points", annotation_clip=False, **style)
+
+
+def _fitted(names: list[str], room: float, size: float) -> list[str]:
+    """Names broken between words into lines of at most `room` points, letters being `size` wide."""
+    return [textwrap.fill(plain(n), max(6, int(room / size)), break_long_words=False) for n in names]
 
 
 def readable(color: str) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from .colors import color
-from .styles import axes_or_new
+from .styles import axes_or_new, plain
 
 SHARES = (0.95, 0.8, 0.6, 0.4, 0.2)  # of the mass, enclosed by the levels drawn
 SHADES = ("0.9", "0.82", "0.74", "0.66", "0.58")
@@ -36,7 +36,7 @@ def _line(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
     inside = points[(points >= x.min()) & (points <= x.max())]
     bins = np.linspace(x.min(), x.max(), int(np.clip(3 * len(points) ** (1 / 3), 10, 120)) + 1)
     height = np.histogram(inside, bins)[0] / (len(points) * np.diff(bins))
-    axes.stairs(height, bins, fill=True, color=color(label), alpha=0.4, label=f"{label} ({len(points)} samples)")
+    axes.stairs(height, bins, fill=True, color=color(label), alpha=0.4, label=f"{plain(label)} ({len(points)} samples)")
     axes.plot(x, ds["density"].values, color="black", label="law")
     if "image" in ds:
         axes.plot(
@@ -61,7 +61,7 @@ def _plane(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
         color=color(label),
         alpha=0.25 + 0.5 * few,
         linewidth=0,
-        label=f"{label} ({len(points)} samples)",
+        label=f"{plain(label)} ({len(points)} samples)",
     )
     if "image" in ds:
         axes.plot(
@@ -69,7 +69,7 @@ def _plane(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
         )
     lost = f", {(~inside).sum()} of {len(points)} outside" if not inside.all() else ""
     axes.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), aspect="equal", xticks=[], yticks=[])
-    axes.set_title(f"{label}: law (grey) and samples{lost}")
+    axes.set_title(f"{plain(label)}: law (grey) and samples{lost}")
     axes.spines[:].set_visible(True)
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from .colors import marker, palette
-from .styles import axes_or_new, label_of
+from .styles import axes_or_new, label_of, plain
 
 
 def against_noise(values: xr.DataArray, axes: Axes | None = None) -> Axes:
@@ -33,7 +33,7 @@ def against_noise(values: xr.DataArray, axes: Axes | None = None) -> Axes:
         low, middle, high = np.nanquantile(table[:, known], [0.25, 0.5, 0.75], axis=0)
         if len(table) > 1:
             axes.fill_between(sigma[known], low, high, color=colors[family], alpha=0.2, linewidth=0)
-        axes.plot(sigma[known], middle, "-", marker=marker(family), markersize=3.5, color=colors[family], label=family)
+        axes.plot(sigma[known], middle, "-", marker=marker(family), markersize=3.5, color=colors[family], label=plain(family))
     axes.set_xscale("log")
     axes.set_xlim(sigma.max() * 1.2, sigma.min() / 1.2)
     axes.xaxis.set_major_formatter("{x:g}")

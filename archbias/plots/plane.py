@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from ..metrics.intervals import bootstrap
 from .colors import marker, palette
-from .styles import axes_or_new, label_of
+from .styles import axes_or_new, label_of, plain
 
 
 def novelty_realism(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
@@ -36,7 +36,7 @@ def novelty_realism(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
         axes.plot([u.low, u.high], [v.value, v.value], color=colors[family], linewidth=1.5, zorder=3)
         axes.plot([u.value, u.value], [v.low, v.high], color=colors[family], linewidth=1.5, zorder=3)
         style = {"color": colors[family], "markeredgecolor": "black", "markeredgewidth": 0.5, "zorder": 4, "linestyle": "none"}
-        axes.plot([u.value], [v.value], marker(family), markersize=8, label=family, **style)
+        axes.plot([u.value], [v.value], marker(family), markersize=8, label=plain(family), **style)
     for name, draw in (("realism", axes.axvline), ("novelty", axes.axhline)):
         if f"{name}_reference" in ds.attrs:
             draw(float(ds.attrs[f"{name}_reference"]), color="0.6", linestyle=":", linewidth=1, zorder=0)

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from ..metrics.intervals import Interval, bootstrap
 from .colors import NEUTRAL, marker, palette
-from .styles import axes_or_new
+from .styles import axes_or_new, plain
 
 NAMES = {
     "r": "Pearson r",
@@ -68,7 +68,7 @@ def agreement(
                 axes.plot([v.value], [y], marker(p), color=colors[p], markeredgecolor="black", markeredgewidth=0.4)
     for i in range(1, len(rows)):
         axes.axhline(i - 0.5, color="0.9", linewidth=0.6, zorder=0)
-    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_yticks(range(len(rows)), [plain(f) for f in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"{NAMES.get(measure, measure)}, sample with prediction ({ds.sizes['seed']} seeds)")
@@ -87,9 +87,13 @@ def _band(axes: Axes, v: Interval, row: int, hatched: bool) -> None:
 
 def _legend(axes: Axes, dots, colors, predictors, ceiling, floor) -> None:
     handles = [
-        Line2D([], [], color=colors[p], marker=marker(p), markeredgecolor="black", markeredgewidth=0.4, label=p, linewidth=2)
+        Line2D(
+            [], [], color=colors[p], marker=marker(p), markeredgecolor="black", markeredgewidth=0.4, label=plain(p), linewidth=2
+        )
         for p in dots
     ]
-    handles += [Patch(facecolor=NEUTRAL, alpha=0.4, label=p) for p in predictors if p in ceiling]
-    handles += [Patch(facecolor="none", edgecolor=NEUTRAL, hatch="/////", linewidth=0, label=p) for p in predictors if p in floor]
+    handles += [Patch(facecolor=NEUTRAL, alpha=0.4, label=plain(p)) for p in predictors if p in ceiling]
+    handles += [
+        Patch(facecolor="none", edgecolor=NEUTRAL, hatch="/////", linewidth=0, label=plain(p)) for p in predictors if p in floor
+    ]
     axes.legend(handles=handles, title="predicted by", loc="center left", bbox_to_anchor=(1.0, 0.5), alignment="left")

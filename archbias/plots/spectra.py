@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from .colors import NEUTRAL, marker, palette
-from .styles import axes_or_new, label_of, new_figure
+from .styles import axes_or_new, label_of, new_figure, plain
 
 
 def sample_spectrum(samples: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def covariance_spectrum(law: xr.DataArray, samples: xr.DataArray, axes: Axes | N
     axes.set_xlabel("rank of the eigenvalue")
     axes.set_ylabel("variance (squared pixel value)")
     inside = float(np.mean((found[: len(low)] >= low) & (found[: len(low)] <= high)))
-    axes.set_title(f"{label}: {inside:.0%} of {len(found)} in the band".lstrip(": "))
+    axes.set_title(f"{plain(label)}: {inside:.0%} of {len(found)} in the band".lstrip(": "))
     handles = [axes.lines[0], axes.lines[1], axes.collections[0], axes.lines[2]]
     axes.legend(handles, ["the law", f"law, {len(values)} samples", "its 95 % range", "samples"], loc="lower left")
     return axes
@@ -131,7 +131,12 @@ def radial_spectra(ds: xr.Dataset, axes: Axes | None = None, *, draws: int = 400
     for family in families:
         power = ds["power"].sel(family=family).mean("seed", skipna=True).values / data.mean(0)
         axes.plot(
-            frequency, 10 * np.log10(np.maximum(power, 1e-12)), "-", marker=marker(family), color=colors[family], label=family
+            frequency,
+            10 * np.log10(np.maximum(power, 1e-12)),
+            "-",
+            marker=marker(family),
+            color=colors[family],
+            label=plain(family),
         )
     axes.set_ylim(max(-30, axes.get_ylim()[0]), min(30, axes.get_ylim()[1]))
     axes.set_xlabel(label_of(ds["frequency"], "spatial frequency"))

@@ -5,7 +5,7 @@
         save(figure, "figures/grid", ("pdf", "png"), tree.attrs)
 
 Widths and fonts of the venues are those of tueplots (Krämer et al.). Nothing outlives the `with` block, and figures are
-plain `matplotlib.figure.Figure` objects, unknown to pyplot.
+`matplotlib.figure.Figure` objects unknown to pyplot.
 """
 
 from __future__ import annotations
@@ -95,13 +95,25 @@ def new_figure(height: float | None = None, *, inches: float | None = None) -> F
     """A figure as wide as the style says; height as a share of the width (2.2 inches at least) or in inches."""
     w, h = mpl.rcParams["figure.figsize"]
     h = inches if inches is not None else (h if height is None else max(height * w, 2.2))
-    return Figure(figsize=(w, h), layout="constrained")
+    return Page(figsize=(w, h), layout="constrained")
+
+
+class Page(Figure):
+    """A figure that a notebook shows without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return render(self, "png")
 
 
 def label_of(values: xr.DataArray, otherwise: str) -> str:
     """An axis label from the long_name and units of a variable."""
     name, units = values.attrs.get("long_name", otherwise), values.attrs.get("units", "")
-    return f"{name} ({units})" if units not in ("", "1") else name
+    return plain(f"{name} ({units})" if units not in ("", "1") else name)
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib shows as it is; a pair of dollar signs would be read as a formula."""
+    return str(text).replace("$", r"\$")
 
 
 def save(

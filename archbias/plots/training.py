@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from .colors import palette
-from .styles import axes_or_new, label_of
+from .styles import axes_or_new, label_of, plain
 
 
 def training_curves(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
@@ -30,7 +30,7 @@ def training_curves(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
             smooth = running_median(values, half)
             if half:
                 axes.plot(step, values, line, color=colors[family], alpha=0.25, linewidth=0.6)
-            axes.plot(step, smooth, line, color=colors[family], label=family if name == "loss" else None)
+            axes.plot(step, smooth, line, color=colors[family], label=plain(family) if name == "loss" else None)
     axes.set_yscale("log")
     axes.set_xlabel("training step")
     axes.set_ylabel(label_of(ds["loss"], "loss"))

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from scipy.stats import chi2
 
 from .colors import NEUTRAL, marker, palette
-from .styles import axes_or_new
+from .styles import axes_or_new, plain
 
 
 def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
@@ -51,7 +51,7 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
             "markeredgecolor": "black",
             "markeredgewidth": 0.3,
         }
-        axes.plot(rank, np.maximum(found, 1e-9), color=colors[family], linewidth=1, label=family, **style)
+        axes.plot(rank, np.maximum(found, 1e-9), color=colors[family], linewidth=1, label=plain(family), **style)
     axes.set(xscale="log", yscale="log", xlim=(0.9, 1.1 * rank[-1]), ylim=(bottom, max(3.0, axes.get_ylim()[1])))
     axes.set_xlabel("principal direction of the data, by rank")
     axes.set_ylabel("variance of samples / of the data")
