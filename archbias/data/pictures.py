@@ -12,7 +12,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
 
@@ -33,7 +33,8 @@ def decode(file: bytes, name: str) -> np.ndarray:
                 mode = picture.mode
                 upright = ImageOps.exif_transpose(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "no kind of image that Pillow knows" if unknown else " ".join(str(error).split())
         raise InputError(f"{name} cannot be decoded ({reason}); copy it again or remove it") from error
     if mode.startswith(("I", "F")):
         raise InputError(f"{name} must have 8 bits a channel, got Pillow mode {mode}; save it as an 8-bit PNG or JPEG")
