@@ -370,6 +370,7 @@ def test_a_notebook_shows_thumbnails_with_escaped_names():
     nasty = '"><script>alert(1)</script>'
     images = ImageSet.from_array(torch.rand(2, 3, 4, 5) * 2 - 1, ids=[nasty, "b"], name="<i>set</i>")
     page = images._repr_html_()
+    assert repr(images).startswith("<<i>set</i>: 2 images of 3x4x5, sha256 ")
     assert "<script" not in page
     assert "<i>" not in page
     shown = [Image.open(io.BytesIO(base64.b64decode(m))) for m in re.findall(r"base64,([^\"]+)", page)]
@@ -457,6 +458,10 @@ def test_other_wrong_files(tmp_path):
     refused("wanted a zip", name="folder", root=tmp_path / "x.zip")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "t.parquet")
     refused("column of images", name="folder", root=tmp_path / "t.parquet")
+    pq.write_table(
+        pa.table({"image": [{"bytes": None, "path": "a.png"}, {"bytes": b"x", "path": "b.png"}]}), tmp_path / "t.parquet"
+    )
+    refused(r"row 0 \(a\.png\) must hold the bytes", name="folder", root=tmp_path / "t.parquet")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 no")
     refused("wanted a parquet file", name="folder", root=tmp_path / "t.parquet")
     (tmp_path / "data_batch_1.bin").write_bytes(bytes(3072))

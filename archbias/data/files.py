@@ -145,7 +145,12 @@ def parquet(paths: Sequence[Path]) -> Listing:
                     encoded = file.read_row_group(group, columns=[f"{column}.bytes"]).column(column)
                 held = (number, group)
             name = f"{paths[number]} row {i} ({ids[i]})"
-            yield name, pictures.decode(encoded[row].as_py()["bytes"], name)
+            data = encoded[row].as_py()["bytes"]
+            if data is None:
+                raise InputError(
+                    f"{name} must hold the bytes of an image, got none; download the file again or leave the row out"
+                )
+            yield name, pictures.decode(data, name)
 
     return Listing(origin, ids, read, np.asarray(labels) if len(labels) == len(where) else None)
 

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,7 +25,7 @@ from .manifest import Manifest
 THUMBNAILS = 20  # images a notebook shows of a set
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """Images with their names.
 
@@ -36,9 +36,9 @@ class ImageSet:
     transform: what was done to the source's pixels, in order, as text.
     """
 
-    images: Tensor = field(repr=False)
-    ids: tuple[str, ...] = field(repr=False)
-    labels: Tensor | None = field(default=None, repr=False)
+    images: Tensor
+    ids: tuple[str, ...]
+    labels: Tensor | None = None
     name: str = "array"
     transform: tuple[str, ...] = ()
 
@@ -127,11 +127,17 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, images=self.images[rows].contiguous(), ids=tuple(self.ids[i] for i in rows), labels=labels)
 
-    def _repr_html_(self) -> str:
+    def __repr__(self) -> str:
+        return f"<{self._head()}>"
+
+    def _head(self) -> str:
         c, h, w = self.shape
         classes = f", {len(self.classes)} classes" if self.classes else ""
-        head = f"<b>{html.escape(self.name)}</b>: {len(self)} images of {c}x{h}x{w}{classes}, sha256 {self.hash[:12]}"
-        if c not in (1, 3):
+        return f"{self.name}: {len(self)} images of {c}x{h}x{w}{classes}, sha256 {self.hash[:12]}"
+
+    def _repr_html_(self) -> str:
+        head = html.escape(self._head())
+        if self.shape[0] not in (1, 3):
             return f"<div>{head}</div>"
         shown = zip(self.images[:THUMBNAILS].numpy(), self.ids, strict=False)
         return f"<div>{head}</div><div>{''.join(_thumbnail(x, name) for x, name in shown)}</div>"
