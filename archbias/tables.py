@@ -2,10 +2,12 @@
 
 A table is first a tidy data frame, one row per number:
 
-    family, column, value, low, high, n, best
+    family, column, value, low, high, n, best, p
 
 value is the median over seeds or the share of seeds, [low, high] its 95 % interval (bootstrap for medians, Wilson for shares), n the
-seeds it rests on, best whether it is the best of its family's row. `layout` turns it into words, one row per family.
+seeds it rests on. In tables of agreement best marks the closest prediction of a family and all that cannot be told apart from it: p,
+of Wilcoxon's signed ranks over seeds against the closest, Holm-corrected within the family, is 0.05 or more. Ceilings do not compete.
+`layout` turns a table into words, one row per family.
 """
 
 from __future__ import annotations
@@ -20,32 +22,38 @@ import xarray as xr
 
 from .errors import InputError, nearest
 from .metrics.intervals import Interval, binomial, bootstrap
+from .metrics.paired import holm, paired
 
 MEASURES = {  # title, and how good a value is
     "r": ("Pearson r", lambda v: v),
     "r_squared": ("squared Pearson r", lambda v: v),
     "explained": ("explained share 1 - SSE/SST", lambda v: v),
-    "amplitude_ratio": ("amplitude ratio, sample over prediction", lambda v: -abs(np.log(v)) if v > 0 else -np.inf),
+    "amplitude_ratio": ("amplitude ratio, sample over prediction", lambda v: -np.abs(np.log(np.maximum(v, 1e-300)))),
     "mse": ("mean squared difference", lambda v: -v),
     "cosine": ("cosine similarity", lambda v: v),
 }
-COLUMNS = ["family", "column", "value", "low", "high", "n", "best"]
-CEILINGS = ("ceiling", "noise ceiling")  # bounds, not predictions: never the best
+COLUMNS = ["family", "column", "value", "low", "high", "n", "best", "p"]
+ALPHA = 0.05
+CEILINGS = ("ceiling", "noise ceiling", "replicate")  # bounds, not predictions: never the best
 
 
 def agreement(tree: xr.DataTree, measure: str = "r") -> pd.DataFrame:
-    """Median agreement of each family's samples with each prediction, seed by seed; best: the closest prediction."""
+    """Median agreement of each family's samples with each prediction, seed by seed."""
     ds = tree["agreement"].to_dataset()
     known = [m for m in MEASURES if m in ds]
     if measure not in known:
         raise InputError(f"the store has no agreement measure {measure!r}; {nearest(measure, known)}")
-    rows = []
+    rows, good = [], MEASURES[measure][1]
     for family in ds["family"].values:
         values = ds[measure].sel(family=family)
         found = {str(p): bootstrap(values.sel(predictor=p).values) for p in ds["predictor"].values}
         found = {p: v for p, v in found.items() if v.n}
-        good = {p: MEASURES[measure][1](v.value) for p, v in found.items() if p not in CEILINGS}
-        rows += [_row(family, p, v, bool(good) and good.get(p) == max(good.values())) for p, v in found.items()]
+        competing = [p for p in found if p not in CEILINGS]
+        best = max(competing, key=lambda p: good(found[p].value), default=None)
+        others = [p for p in competing if p != best]
+        tests = [paired(good(values.sel(predictor=best).values), good(values.sel(predictor=p).values)).p for p in others]
+        against = dict(zip(others, holm(tests), strict=True)) if others else {}
+        rows += [_row(family, p, v, p == best or against.get(p, 0.0) >= ALPHA, against.get(p, np.nan)) for p, v in found.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -58,10 +66,10 @@ def novelty(tree: xr.DataTree) -> pd.DataFrame:
         flags = one["copy"].values.astype(float)
         flags = flags[np.isfinite(flags)]
         if flags.size:
-            rows.append(_row(family, "copied", binomial(int(flags.sum()), flags.size), False))
+            rows.append(_row(family, "copied", binomial(int(flags.sum()), flags.size)))
         for name, title in (("distance", "distance to nearest"), ("distance_ratio", "nearest / second nearest")):
             if name in one and np.isfinite(one[name].values).any():
-                rows.append(_row(family, title, bootstrap(one[name].values), False))
+                rows.append(_row(family, title, bootstrap(one[name].values)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -103,7 +111,8 @@ def layout(frame: pd.DataFrame) -> tuple[list[str], list[tuple[str, list[tuple[s
             other = f" (n = {v['n']})" if v["n"] != usual else ""
             cells.append((f"{number(v['value'])} [{number(v['low'])}, {number(v['high'])}]{other}", bool(v["best"])))
         rows.append((str(family), cells))
-    return columns, rows, f"median or share, 95 % interval, n = {usual} seeds"
+    bold = "; bold: closest, and what is not told apart from it" if frame["best"].any() else ""
+    return columns, rows, f"median or share, 95 % interval, n = {usual} seeds{bold}"
 
 
 def number(value: float) -> str:
@@ -149,15 +158,15 @@ def csv_text(found: dict[str, pd.DataFrame]) -> str:
     writer.writerow(["table", *COLUMNS])
     for title, frame in found.items():
         for row in frame.itertuples(index=False):
-            writer.writerow([title, *(repr(float(v)) if isinstance(v, float) else v for v in row)])
+            writer.writerow([title, *(repr(float(v)) if isinstance(v, float) and v == v else "" if v != v else v for v in row)])
     return text.getvalue()
 
 
 FORMATS: dict[str, Callable[[dict[str, pd.DataFrame]], str]] = {"markdown": markdown, "latex": latex, "csv": csv_text}
 
 
-def _row(family: object, column: str, v: Interval, best: bool) -> tuple:
-    return str(family), column, float(v.value), float(v.low), float(v.high), int(v.n), best
+def _row(family: object, column: str, v: Interval, best: bool = False, p: float = np.nan) -> tuple:
+    return str(family), column, float(v.value), float(v.low), float(v.high), int(v.n), bool(best), float(p)
 
 
 def _pipes(cells: list[str]) -> str:

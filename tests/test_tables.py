@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from made_up_store import FAMILIES, SEEDS, tree
-from scipy.stats import norm
+from scipy.stats import norm, wilcoxon
 
 from archbias import tables
 from archbias.errors import InputError
@@ -50,6 +50,23 @@ def test_the_best_amplitude_is_the_one_nearest_to_one(store):
     assert set(frame[frame["best"]]["column"]) == {"linear"}  # 0.5 is nearer than 2.1; the ceiling's 1.0 does not count
 
 
+def test_predictions_that_cannot_be_told_apart_are_both_bold(store):
+    rng = np.random.default_rng(0)
+    base = rng.normal(0.8, 0.05, (len(FAMILIES), SEEDS))
+    r = np.stack([base, base + rng.normal(0, 0.01, base.shape), base - 0.1 - 0.01 * rng.random(base.shape), base + 0.1], axis=1)
+    frame = tables.agreement(with_agreement(store, r=r))
+    for _, own in frame.groupby("family"):
+        own = own.set_index("column")
+        better, worse = sorted(("ideal", "linear"), key=lambda p: -own.loc[p, "value"])
+        d = np.subtract(*(r[FAMILIES.index(own["family"].iloc[0]), ["ideal", "linear"].index(p)] for p in (better, worse)))
+        alone = wilcoxon(d, method="exact").pvalue
+        assert own.loc["mean image", "p"] == pytest.approx(2 * 2 / 2**SEEDS)  # all signs agree; the smaller of two tests
+        assert own.loc[worse, "p"] == pytest.approx(alone)
+        assert own.loc[worse, "best"] == (alone >= 0.05)
+        assert own["best"].to_dict()["mean image"] is False
+        assert not own.loc["ceiling", "best"]
+
+
 def test_undefined_seeds_are_left_out_and_said(store):
     r = store["agreement"]["r"].values.copy()
     r[0, 0, :5] = np.nan
@@ -58,7 +75,7 @@ def test_undefined_seeds_are_left_out_and_said(store):
     assert frame.loc[("ideal", "ideal"), "n"] == SEEDS - 5
     assert ("linear", "linear") not in frame.index
     columns, rows, note = tables.layout(frame.reset_index())
-    assert note.endswith(f"n = {SEEDS} seeds")
+    assert f"n = {SEEDS} seeds" in note
     assert rows[0][1][columns.index("ideal")][0].endswith(f"(n = {SEEDS - 5})")
     assert rows[1][1][columns.index("linear")] == ("", False)
 
@@ -96,7 +113,7 @@ def test_csv_keeps_full_precision(store):
     frame = tables.agreement(store, "r")
     assert [float(row["value"]) for row in r] == frame["value"].tolist()
     assert [row["best"] for row in r] == [str(b) for b in frame["best"]]
-    assert pd.read_csv(io.StringIO(tables.render(store, "csv"))).shape == (len(rows), 8)
+    assert pd.read_csv(io.StringIO(tables.render(store, "csv"))).shape == (len(rows), 9)
 
 
 def test_hostile_names_stay_in_their_cell():
@@ -111,7 +128,7 @@ def test_hostile_names_stay_in_their_cell():
     assert r"50\% \& \$x\_1\$ \{\textbackslash{}\} \#\textasciitilde{}\textasciicircum{}" in body
     parsed = list(csv.reader(io.StringIO(tables.render(store, "csv"))))
     assert {row[1] for row in parsed[1:]} == set(names)
-    assert {len(row) for row in parsed} == {8}
+    assert {len(row) for row in parsed} == {9}
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,13 @@ def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
     """A clustered heat map, one row per family, one column per trait.
 
     Args:
-        ds: variables (family,); what is not a number per family is left out. Traits are named by their long_name. NaN (not
-            measured) is left white.
+        ds: numbers (family,), or (family, sigma) for a column per noise level; anything else is left out. Traits are named by
+            their long_name. NaN (not measured) is left white.
     """
-    names = [n for n, v in ds.data_vars.items() if v.dims == ("family",) and v.dtype.kind in "fiub"]
+    traits = _traits(ds)
+    names = list(traits)
     families = [str(f) for f in ds["family"].values]
-    table = np.stack([ds[n].values.astype(float) for n in names], axis=1)
+    table = np.stack(list(traits.values()), axis=1)
     z = standardised(table)
     order, tree = clustered(z)
     size = mpl.rcParams["font.size"] / 72
@@ -40,7 +41,7 @@ def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
             if np.isfinite(value):
                 ink = "white" if abs(z[k, j]) > 1.3 else "black"
                 right.annotate(f"{value:.2g}", (j, i), ha="center", va="center", fontsize="small", color=ink)
-    right.set_xticks(range(len(names)), [label_of(ds[n], n) for n in names])
+    right.set_xticks(range(len(names)), names)
     right.set_yticks(range(len(order)), [plain(families[i]) for i in order])
     right.spines[:].set_visible(False)
     figure.colorbar(heat, ax=right, shrink=0.8, label="standard deviations\nfrom the mean family")
@@ -51,6 +52,21 @@ def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
     for tick in right.get_xticklabels():
         tick.set(rotation=35, ha="right", rotation_mode="anchor")
     return figure
+
+
+def _traits(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """Columns by title, one number per family in each."""
+    found = {}
+    for name, variable in ds.data_vars.items():
+        if variable.dtype.kind not in "fiub" or not {"family"} <= set(variable.dims) <= {"family", "sigma"}:
+            continue
+        title = label_of(variable, str(name))
+        if "sigma" in variable.dims:
+            for sigma in variable["sigma"].values:
+                found[f"{title}, sigma {sigma:.3g}"] = variable.sel(sigma=sigma).values.astype(float)
+        else:
+            found[title] = variable.values.astype(float)
+    return found
 
 
 def standardised(table: np.ndarray) -> np.ndarray:

@@ -26,8 +26,8 @@ NAMES = {
     "mse": "mean squared difference",
     "cosine": "cosine similarity",
 }
-CEILINGS = ("ceiling", "noise ceiling")
-FLOORS = ("floor", "mean", "mean image")
+CEILINGS = ("ceiling", "noise ceiling", "replicate")
+FLOORS = ("floor", "mean image", "another seed")
 
 
 def interval(values: xr.DataArray) -> Interval | None:
