@@ -1,6 +1,6 @@
 """What a denoiser generates, in closed form."""
 
-from . import empirical, gaussian
+from . import empirical, flow, gaussian
 from .base import GeneratedDistribution, generated_by
 
-__all__ = ["GeneratedDistribution", "empirical", "gaussian", "generated_by"]
+__all__ = ["GeneratedDistribution", "empirical", "flow", "gaussian", "generated_by"]

@@ -1,0 +1,246 @@
+"""What composed sampler steps make of Gaussian noise in a few coordinates: images, Jacobians, densities.
+
+A DDIM step s -> s' of a polynomial denoiser P in coordinates v is itself a polynomial map,
+
+    v' = rho v + (1 - rho) P_s(v),   J = rho I + (1 - rho) P_s'(v),   rho = s' / s
+    v_0 = s_0 z - m,  z ~ N(0, I);   T = the composition;   density(x) = sum over T(z) = x of phi(z) / |det dT/dz|
+
+Such a map may fold, so a point can have several preimages, and it may throw points to infinity. `Line` finds every preimage in
+one dimension, `Sheet` in two; `Space` follows one branch in more. A trajectory has **escaped** when any coordinate leaves
+ESCAPE standard deviations of data plus noise at any step; densities count the trajectories that stay, so they integrate to
+1 - escape.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from ..analytic.hermite import values
+from ..analytic.polynomial import PolynomialDenoiser
+
+ESCAPE = 20.0
+LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step in one coordinate: t = v / scale, P(v) = sum_k c_k h_k(t)."""
+
+    scale: float
+    c: Tensor
+    ratio: float
+
+
+class Line:
+    """The map of one coordinate, its every preimage, its moments by quadrature.
+
+    start, offset: v_0 = start z - offset.
+    width: standard deviation of the data, for the last state.
+    """
+
+    def __init__(self, steps: list[Step], start: float, offset: float, width: float, *, reach: float = 8.0, nodes: int = 16001):
+        self.steps, self.start, self.offset, self.width = steps, start, offset, width
+        self.z = torch.linspace(-reach, reach, nodes, dtype=torch.float64)
+        self.x, self.slope, out = self.push(self.z)
+        self.stays = ~out
+        weight = torch.exp(-(self.z**2) / 2) * (self.z[1] - self.z[0]) / math.sqrt(2 * math.pi)
+        self.weight = torch.where(self.stays, weight, 0.0)
+
+    def push(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """T(z), dT/dz and whether the trajectory escaped, each of z's shape (n,)."""
+        v, slope = self.start * z - self.offset, torch.full_like(z, self.start)
+        out = torch.zeros_like(z, dtype=torch.bool)
+        for step in self.steps:
+            t = v / step.scale
+            out |= ~(t.abs() <= ESCAPE)
+            h = values(t, len(step.c) - 1)
+            k = torch.arange(1, len(step.c), dtype=torch.float64)
+            derivative = h[:, :-1] @ (k.sqrt() * step.c[1:]) / step.scale
+            v = step.ratio * v + (1 - step.ratio) * (h @ step.c)
+            slope = slope * (step.ratio + (1 - step.ratio) * derivative)
+        out |= ~(v.abs() <= ESCAPE * math.hypot(self.width, self.start * math.prod(s.ratio for s in self.steps)))
+        return v, slope, out
+
+    @property
+    def escape(self) -> float:
+        """The probability that a trajectory leaves."""
+        whole = torch.exp(-(self.z**2) / 2) * (self.z[1] - self.z[0]) / math.sqrt(2 * math.pi)
+        return float(whole[~self.stays].sum())
+
+    def moment(self, power: int, about: float = 0.0) -> float:
+        """E[(x - about)^power] over the trajectories that stay."""
+        x = torch.where(self.stays, self.x - about, 0.0)
+        return float((self.weight * x**power).sum() / self.weight.sum())
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """(n,) -> (n,): log of the sum over every preimage."""
+        left, right = self._brackets(x)
+        which = left[0]
+        a, b = self.z[left[1]].clone(), self.z[right].clone()
+        rising = self.x[right] > self.x[left[1]]
+        for _ in range(50):
+            middle = (a + b) / 2
+            value = self.push(middle)[0]
+            lower = (value < x[which]) == rising
+            a, b = torch.where(lower, middle, a), torch.where(lower, b, middle)
+        z = (a + b) / 2
+        term = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) / self.push(z)[1].abs()
+        return torch.zeros_like(x).index_add(0, which, term).log()
+
+    def _brackets(self, x: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Which query lies between which neighbouring nodes: ((query, left node), right node)."""
+        low = torch.minimum(self.x[:-1], self.x[1:])
+        high = torch.maximum(self.x[:-1], self.x[1:])
+        both = self.stays[:-1] & self.stays[1:]
+        order = x.argsort()
+        ordered = x[order].contiguous()
+        first = torch.searchsorted(ordered, low.nan_to_num().contiguous(), right=False)
+        last = torch.searchsorted(ordered, high.nan_to_num().contiguous(), right=False)
+        count = torch.where(both, last - first, 0)
+        node = torch.repeat_interleave(torch.arange(len(low)), count)
+        within = torch.arange(len(node)) - torch.repeat_interleave(count.cumsum(0) - count, count)
+        return (order[first[node] + within], node), node + 1
+
+
+class Space:
+    """The map of r coordinates together.
+
+    offset: (r,), v_0 = sigmas[0] z - offset.
+    """
+
+    def __init__(self, denoiser: PolynomialDenoiser, sigmas: Tensor, offset: Tensor):
+        self.denoiser, self.offset, self.r = denoiser, offset, denoiser.r
+        levels = sigmas.tolist()
+        self.start, self.end = levels[0], levels[-1]
+        self.steps = [(s, t / s) for s, t in zip(levels[:-1], levels[1:], strict=True)]
+        self.variances = denoiser.variances[: self.r].double()
+
+    def push(self, z: Tensor, *, jacobian: bool = False, chunk: int = 8192) -> tuple[Tensor, Tensor | None, Tensor]:
+        """T(z) (n, r), log |det dT/dz| (n,) if asked, and whether the trajectory escaped (n,)."""
+        parts = [self._push(z[i : i + chunk], jacobian) for i in range(0, len(z), chunk)]
+        x, log_det, out = zip(*parts, strict=True) if parts else ([z], [z.sum(1)], [torch.zeros(0, dtype=torch.bool)])
+        return torch.cat(x), torch.cat(log_det) if jacobian else None, torch.cat(out)
+
+    def _push(self, z: Tensor, jacobian: bool) -> tuple[Tensor, Tensor | None, Tensor]:
+        v, out = self.start * z - self.offset, torch.zeros(len(z), dtype=torch.bool)
+        log_det = torch.full((len(z),), self.r * math.log(self.start), dtype=torch.float64) if jacobian else None
+        for s, ratio in self.steps:
+            out |= ~(v.abs() <= ESCAPE * (self.variances + s**2).sqrt()).all(1)
+            v = torch.where(out[:, None], 0.0, v)  # an escaped trajectory is followed no further
+            if jacobian:
+                log_det = log_det + self._jacobian(v, s, ratio).det().abs().log()
+            v = self._step(v, s, ratio)
+        out |= ~(v.abs() <= ESCAPE * (self.variances + self.end**2).sqrt()).all(1)
+        return torch.where(out[:, None], torch.nan, v), log_det, out
+
+    def _step(self, v: Tensor, s: float, ratio: float) -> Tensor:
+        return ratio * v + (1 - ratio) * self.denoiser.block(v, torch.tensor([s], dtype=torch.float64).expand(len(v)))
+
+    def _jacobian(self, v: Tensor, s: float, ratio: float) -> Tensor:
+        return ratio * torch.eye(self.r, dtype=torch.float64) + (1 - ratio) * self.denoiser.jacobian(v, s)
+
+    def total_jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """T(z) (n, r) and dT/dz (n, r, r)."""
+        v, total = self.start * z - self.offset, self.start * torch.eye(self.r, dtype=torch.float64).expand(len(z), -1, -1)
+        for s, ratio in self.steps:
+            total = self._jacobian(v, s, ratio) @ total
+            v = self._step(v, s, ratio)
+        return v, total
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """(n, r) -> (n,): the branch reached by undoing one step after the other (Newton); NaN where none was found.
+
+        Exact where the map does not fold over x; otherwise a lower bound.
+        """
+        v, log_det = x, torch.full((len(x),), self.r * math.log(self.start), dtype=torch.float64)
+        found = torch.ones(len(x), dtype=torch.bool)
+        for s, ratio in reversed(self.steps):
+            gain = ratio + (1 - ratio) * self.variances / (self.variances + s**2)
+            y, size = v / gain, None
+            for _ in range(60):
+                miss = self._step(y, s, ratio) - v
+                size = miss.norm(dim=1)
+                if float(size.nan_to_num().max()) < 1e-13:
+                    break
+                move = torch.linalg.lstsq(self._jacobian(y, s, ratio), miss[:, :, None]).solution[:, :, 0]
+                scale = torch.ones(len(y), 1, dtype=torch.float64)
+                for _ in range(12):
+                    worse = (self._step(y - scale * move, s, ratio) - v).norm(dim=1) > size
+                    scale = torch.where(worse[:, None], scale / 2, scale)
+                y = y - scale * move
+            found &= size <= 1e-9 * (1 + v.norm(dim=1))
+            log_det = log_det + self._jacobian(y, s, ratio).det().abs().log()
+            v = y
+        z = (v + self.offset) / self.start
+        return torch.where(found, -(z**2).sum(1) / 2 - self.r / 2 * LOG_2PI - log_det, torch.nan)
+
+
+class Sheet:
+    """The map of two coordinates, known on a grid of triangles: every preimage, folds included, and moments by quadrature."""
+
+    def __init__(self, space: Space, *, reach: float = 6.0, nodes: int = 241):
+        self.space = space
+        axis = torch.linspace(-reach, reach, nodes, dtype=torch.float64)
+        self.spacing = float(axis[1] - axis[0])
+        self.z = torch.cartesian_prod(axis, axis)
+        self.x, _, out = space.push(self.z)
+        self.stays = ~out
+        weight = torch.exp(-(self.z**2).sum(1) / 2) * self.spacing**2 / (2 * math.pi)
+        self.escape = float(weight[out].sum())
+        self.weight = torch.where(self.stays, weight, 0.0) / weight[self.stays].sum()
+        corner = (torch.arange(nodes - 1)[:, None] * nodes + torch.arange(nodes - 1)).reshape(-1)
+        lower = torch.stack([corner, corner + nodes, corner + 1], 1)
+        upper = torch.stack([corner + nodes + 1, corner + 1, corner + nodes], 1)
+        triangles = torch.cat([lower, upper])
+        self.triangles = triangles[self.stays[triangles].all(1)]
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean (2,) and covariance (2, 2) over the trajectories that stay."""
+        x = torch.where(self.stays[:, None], self.x, 0.0)
+        mean = self.weight @ x
+        away = torch.where(self.stays[:, None], x - mean, 0.0)
+        return mean, (self.weight[:, None] * away).T @ away
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """(n, 2) -> (n,): log of the sum over every preimage; -inf where there is none."""
+        which, triangle, corner = self._hits(x)
+        at = self.x[self.triangles[triangle]]
+        edges = torch.stack([at[:, 1] - at[:, 0], at[:, 2] - at[:, 0]], dim=2)
+        node = self.z[self.triangles[triangle]]
+        sides = torch.stack([node[:, 1] - node[:, 0], node[:, 2] - node[:, 0]], dim=2)
+        guess = node[:, 0] + torch.einsum("nij,nj->ni", sides, corner)
+        linear = edges.det().abs() / sides.det().abs()
+        z, log_det = guess.clone(), linear.log()
+        for _ in range(6):
+            value, jacobian = self.space.total_jacobian(z)
+            move = torch.linalg.pinv(jacobian.nan_to_num()) @ (value - x[which]).nan_to_num()[:, :, None]
+            z = z - move[:, :, 0].clamp(-self.spacing, self.spacing)
+        value, jacobian = self.space.total_jacobian(z)
+        good = ((value - x[which]).norm(dim=1) < 1e-9) & ((z - guess).norm(dim=1) < 2 * self.spacing)
+        z = torch.where(good[:, None], z, guess)
+        log_det = torch.where(good, jacobian.det().abs().log(), log_det)
+        term = torch.exp(-(z**2).sum(1) / 2 - LOG_2PI - log_det)
+        return torch.zeros(len(x), dtype=torch.float64).index_add(0, which, term).log()
+
+    def _hits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(query, triangle, barycentric coordinates (., 2)) of every triangle's image that contains a query."""
+        at = self.x[self.triangles]
+        centre = at.mean(1)
+        radius = (at - centre[:, None]).norm(dim=2).max(1).values * (1 + 1e-12)
+        lists = cKDTree(x.numpy()).query_ball_point(centre.numpy(), radius.numpy())
+        count = np.array([len(found) for found in lists])
+        triangle = torch.from_numpy(np.repeat(np.arange(len(lists)), count))
+        which = torch.from_numpy(np.concatenate([np.asarray(f, dtype=np.int64) for f in lists if f] or [np.zeros(0, np.int64)]))
+        a = at[triangle]
+        e, f, g = a[:, 1] - a[:, 0], a[:, 2] - a[:, 0], x[which] - a[:, 0]
+        det = e[:, 0] * f[:, 1] - e[:, 1] * f[:, 0]
+        u = (g[:, 0] * f[:, 1] - g[:, 1] * f[:, 0]) / det
+        w = (e[:, 0] * g[:, 1] - e[:, 1] * g[:, 0]) / det
+        inside = (u >= 0) & (w >= 0) & (u + w <= 1)
+        return which[inside], triangle[inside], torch.stack([u, w], 1)[inside]
