@@ -208,7 +208,7 @@ def steps(
         every: seconds between checkpoints.
 
     Raises:
-        Diverged: at the step whose loss was NaN, infinite, or 10^4 times that of the beginning; checkpoints stay.
+        Diverged: at the step whose loss was NaN, infinite, or 100 times that of the beginning; checkpoints stay.
     """
     device = torch.device(runtime.device)
     if train.precision == "fp16" and device.type != "cuda":
@@ -383,7 +383,7 @@ def _remeasure(module: nn.Module, loss: Loss, draw: Batches, train: Train, batch
 
 def _refuse(losses: Tensor, *, start: int, good: int, file: Path | None) -> None:
     """Diverged, at the first step from `start` on whose loss is not finite or absurd."""
-    height = 1e4 * losses[: min(len(losses), 10)].mean(0).clamp(min=1e-3)
+    height = 100 * losses[: min(len(losses), 10)].mean(0).clamp(min=1e-3)
     bad = ~(losses[start:].isfinite() & (losses[start:] <= height)).all(1)
     if bool(bad.any()):
         step = start + int(bad.nonzero()[0, 0])
