@@ -1,11 +1,12 @@
 """Download a set's published files: only when asked, checked against the published checksum, resumed where it stopped.
 
-Pooch keeps the registry's promise (a file under its final name has its published hash); the part that had arrived when a
-download was cut is kept as .NAME.part and continued with an HTTP range request.
+Pooch keeps the registry's promise (a file under its final name has its published hash); what had arrived when a download
+was cut stays in the folder .NAME.part and is continued with an HTTP range request.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -50,9 +51,15 @@ def get(file: File, folder: Path, *, mirror: str | None = None, home: str = "", 
     pooch.get_logger().setLevel("WARNING")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        target, staging = folder / file.name, folder / f".{file.name}.part"
         with filelock.FileLock(folder / f".{file.name}.lock"):
-            pull = _Resume(folder / f".{file.name}.part", progress)
-            return Path(pooch.retrieve(url, known_hash=file.hash, fname=file.name, path=folder, downloader=pull))
+            if target.is_file() and pooch.hashes.hash_matches(target, file.hash):
+                return target
+            pull = _Resume(staging / "bytes", progress)
+            whole = pooch.retrieve(url, known_hash=file.hash, fname=file.name, path=staging, downloader=pull)
+            Path(whole).replace(target)
+            shutil.rmtree(staging)
+            return target
     except requests.RequestException as error:
         lost = isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
         reason = f"no answer from {urlsplit(url).hostname}" if lost else " ".join(str(error).split())
@@ -66,7 +73,7 @@ def get(file: File, folder: Path, *, mirror: str | None = None, home: str = "", 
 
 
 class _Resume:
-    """A pooch downloader that continues a part file."""
+    """A pooch downloader that continues `part`."""
 
     def __init__(self, part: Path, progress: bool):
         self.part, self.progress = part, progress
