@@ -104,7 +104,7 @@ def law_of(label: str, spec: Spec, settings: Settings, *, seconds: float = 5.0) 
         images = settings.data.load()
         law = distributions.generated_by(denoiser_of(work, label, spec, images), settings.sigmas)
         directions, _ = principal(settings.data)
-        along = (directions * law.covariance.matmul(directions.T).T).sum(1)
+        along = (directions * law.covariance.matmul(directions)).sum(1)
         mean = xr.Dataset({"mean": (("law", *IMAGE), law.mean.numpy()[None])}, {"law": [label]})
         spectrum = xr.Dataset(
             {"law_variance": (("law", "mode"), along.numpy()[None])}, {"law": [label], "mode": np.arange(1, len(along) + 1)}
