@@ -18,7 +18,6 @@ from typing import Any
 import jinja2
 import xarray as xr
 from markupsafe import Markup
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import __version__, plots, results, tables
@@ -91,27 +90,11 @@ def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[t
     )
 
 
-def standard_figures(tree: xr.DataTree) -> dict[str, Figure]:
-    """The figures every store can have, from the groups it has."""
-    found: dict[str, Figure | Axes] = {}
-    if "samples" in tree.children:
-        found["samples"] = plots.family_grid(tree)
-    if "agreement" in tree.children:
-        found["agreement"] = plots.agreement(tree["agreement"].to_dataset())
-    if "spectrum" in tree.children and "mode_variance" in tree["spectrum"]:
-        found["variance"] = plots.mode_variance(tree["spectrum"].to_dataset())
-    if "distributions" in tree.children and "eigenvalue" in tree["distributions"] and "samples" in tree.children:
-        found["covariance"] = plots.covariance_spectra(tree)
-    if "training" in tree.children:
-        found["training"] = plots.training_curves(tree["training"].to_dataset())
-    return {name: f.figure if isinstance(f, Axes) else f for name, f in found.items()}
-
-
 def _figures(tree: xr.DataTree, study: str | Path | None) -> list[dict[str, Any]]:
     module = studies.figures(Path(study)) if study else None
     captions = CAPTIONS | getattr(module, "CAPTIONS", {})
     with plots.style("notebook"):
-        drawn = module.figures(tree) if module else standard_figures(tree)
+        drawn = _drawn(module, tree)
         found = []
         for name, figure in drawn.items():
             data = plots.render(figure, "png", tree.attrs, name=name)
@@ -121,6 +104,16 @@ def _figures(tree: xr.DataTree, study: str | Path | None) -> list[dict[str, Any]
             encoded = base64.b64encode(data).decode()
             found.append({"name": name, "caption": caption, "alt": alt, "data": encoded, "width": width, "height": height})
     return found
+
+
+def _drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:
+    """The study's figures; those the store has the groups for when a group the study draws is missing."""
+    if module is None:
+        return plots.standard(tree)
+    try:
+        return module.figures(tree)
+    except KeyError:
+        return plots.standard(tree)
 
 
 def _table(title: str, frame) -> dict[str, Any]:

@@ -372,3 +372,10 @@ def test_plots_leave_pyplot_alone_and_show_themselves_in_a_notebook(store):
     for file in Path(plots.__file__).parent.glob("*.py"):
         assert not re.search(r"import.*(pyplot|pylab|seaborn)|plt\.", file.read_text())
     assert plots.family_grid(store, seeds=1)._repr_png_()[:4] == b"\x89PNG"
+
+
+def test_standard_draws_what_the_store_has(store):
+    assert list(plots.standard(store)) == ["samples", "agreement", "covariance", "training"]
+    partial = xr.DataTree.from_dict({"samples": store["samples"].to_dataset(), "predictions": xr.Dataset()})
+    assert list(plots.standard(partial)) == ["samples"]
+    assert plots.standard(xr.DataTree()) == {}

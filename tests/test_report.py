@@ -157,6 +157,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies") / "tiny"
     folder.mkdir()
     (folder / "study.py").write_text(STUDY)
+    (folder / "figures.py").write_text("def figures(tree):\n    return {'gone': tree['no such group']}\n")
     return folder
 
 
@@ -200,6 +201,7 @@ def test_a_run_with_failed_cells_says_so(folder, tmp_path):
     assert "RuntimeError: <b>no luck</b>" in words
     assert "after : not computed yet" in words
     assert "--preset toy" in words
+    assert "samples : one column per family" in words  # the study's own figures need a group that is missing
     assert str(tmp_path) not in path.read_text()
 
 
@@ -227,8 +229,9 @@ def column(browser, table: int, index: int) -> list[str]:
 
 
 @pytest.fixture
-def opened(browser, store, tmp_path):
-    path = report.write(store, path=tmp_path / "report.html")
+def opened(browser, page, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(page)
     browser.set_window_size(1100, 900)
     browser.get(Path(path).as_uri())
     return browser

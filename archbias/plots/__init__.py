@@ -11,6 +11,7 @@
     novelty_realism(ds)        how new against how real
     bias_cards(ds)             measured traits of all families as a clustered heat map
     training_curves(ds)        loss against steps
+    standard(tree)             those of the above that a store has the groups for
     style, save, color         how figures look, how they are written, and the colour of a family everywhere
 
 Functions of one panel return its Axes (`.figure` is the figure), those of a whole page a Figure. None knows pyplot.
@@ -25,6 +26,7 @@ from .noise import against_noise, locality_scale
 from .plane import novelty_realism
 from .predictors import agreement
 from .spectra import covariance_spectra, covariance_spectrum, radial_spectra
+from .standard import standard
 from .styles import render, save, style
 from .training import training_curves
 from .variance import mode_variance
@@ -50,6 +52,7 @@ __all__ = [
     "radial_spectra",
     "render",
     "save",
+    "standard",
     "style",
     "training_curves",
 ]
