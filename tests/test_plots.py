@@ -379,3 +379,27 @@ def test_standard_draws_what_the_store_has(store):
     partial = xr.DataTree.from_dict({"samples": store["samples"].to_dataset(), "predictions": xr.Dataset()})
     assert list(plots.standard(partial)) == ["samples"]
     assert plots.standard(xr.DataTree()) == {}
+
+
+def test_field_arrows_point_where_the_field_points():
+    x, y = np.linspace(-1, 1, 41), np.linspace(-1, 1, 31)
+    across, up = np.meshgrid(x, y)
+    ds = xr.Dataset(
+        {"field": (("y", "x", "axis"), np.stack([-up, across], -1)), "point": (("draw", "axis"), [[0.5, 0]])}, {"x": x, "y": y}
+    )
+    axes = plots.field(ds, arrows=10)
+    (arrows,) = axes.collections
+    at, direction = arrows.XY, np.stack([arrows.U, arrows.V], -1)
+    assert len(at) <= 100
+    moving = np.hypot(*at.T) > 1e-9
+    np.testing.assert_allclose(
+        direction[moving], (np.stack([-at[:, 1], at[:, 0]], -1) / np.hypot(*at.T)[:, None])[moving], atol=1e-12
+    )
+
+
+def test_receptive_fields_have_a_map_per_family_and_level():
+    maps = np.random.default_rng(0).random((2, 3, 5, 5))
+    field = xr.DataArray(maps, {"family": ["unet", "els"], "sigma": [10.0, 1.0, 0.1]}, ("family", "sigma", "row", "column"))
+    figure = plots.receptive_fields(field)
+    np.testing.assert_allclose([a.images[0].get_array() for a in figure.axes], np.sqrt(maps).reshape(6, 5, 5))
+    assert [a.get_title() for a in figure.axes[:3]] == ["sigma 10", "sigma 1", "sigma 0.1"]

@@ -5,11 +5,11 @@
     mode_variance(ds)          variance along the data's principal directions, samples against laws
     covariance_spectra(tree)   the samples' covariance eigenvalues against their law's, at equal sample size
     radial_spectra(ds)         power by spatial frequency against the data's
-    density(ds)                the density of a law against samples, in one and two dimensions
+    density(ds)                the density of a law against samples, in one and two dimensions; field(ds) for arrows
     locality_scale(ds)         the window a network resembles, against noise; against_noise for any such value
     mosaic(ds)                 which training image each pixel came from
     novelty_realism(ds)        how new against how real
-    bias_cards(ds)             measured traits of all families as a clustered heat map
+    bias_cards(ds)             measured traits of all families as a clustered heat map; receptive_fields(field) as maps
     training_curves(ds)        loss against steps
     standard(tree)             those of the above that a store has the groups for
     style, save, color         how figures look, how they are written, and the colour of a family everywhere
@@ -17,10 +17,10 @@
 Functions of one panel return its Axes (`.figure` is the figure), those of a whole page a Figure. None knows pyplot.
 """
 
-from .cards import bias_cards
+from .cards import bias_cards, receptive_fields
 from .colors import color, family_of, marker, palette
 from .grid import family_grid, image_grid, picture
-from .laws import density
+from .laws import density, field
 from .mosaics import mosaic
 from .noise import against_noise, locality_scale
 from .plane import novelty_realism
@@ -41,6 +41,7 @@ __all__ = [
     "density",
     "family_grid",
     "family_of",
+    "field",
     "image_grid",
     "locality_scale",
     "marker",
@@ -50,6 +51,7 @@ __all__ = [
     "palette",
     "picture",
     "radial_spectra",
+    "receptive_fields",
     "render",
     "save",
     "standard",

@@ -97,3 +97,30 @@ def _dendrogram(axes: Axes, tree: dict | None, n: int) -> None:
         axes.plot(across, [v / 10 for v in along], color="0.4", linewidth=0.9)
     axes.set_ylim(n, 0)
     axes.invert_xaxis()
+
+
+def receptive_fields(field: xr.DataArray, figure: Figure | None = None) -> Figure:
+    """Where each family looks: a map per family (rows) and noise level (columns), each scaled to its own maximum.
+
+    Args:
+        field: (family, sigma, row, column) share of energy by offset, the pixel itself in the centre. Shades are of its square
+            root, so that a weak surround is seen.
+    """
+    families, sigmas = [str(f) for f in field["family"].values], field["sigma"].values
+    width, size = mpl.rcParams["figure.figsize"][0], mpl.rcParams["font.size"] / 72
+    figure = figure or new_figure(inches=min(1.1, 0.8 * width / len(sigmas)) * 1.1 * len(families) + 3 * size)
+    grid = figure.subplots(len(families), len(sigmas), squeeze=False)
+    colors = palette(families)
+    for i, family in enumerate(families):
+        for j, sigma in enumerate(sigmas):
+            values = np.sqrt(field.sel(family=family, sigma=sigma).transpose("row", "column").values)
+            axes = grid[i, j]
+            axes.imshow(values, cmap="Greys", vmin=0, vmax=np.nanmax(values, initial=1e-300), interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            if not i:
+                axes.set_title(f"sigma {sigma:.3g}")
+            if not j:
+                axes.set_ylabel(
+                    plain(family), color=readable(colors[family]), fontweight="bold", rotation=0, ha="right", va="center"
+                )
+    return figure

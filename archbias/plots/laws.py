@@ -1,4 +1,4 @@
-"""The density of a generated law against samples of the denoiser, in one and two dimensions."""
+"""The plane and the line: the density of a generated law against samples of the denoiser, and the field that carries them."""
 
 from __future__ import annotations
 
@@ -78,3 +78,26 @@ def _levels(field: np.ndarray) -> np.ndarray:
     ordered = np.sort(field.ravel())[::-1]
     mass = np.cumsum(ordered) / ordered.sum()
     return np.unique([ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in SHARES])
+
+
+def field(ds: xr.Dataset, axes: Axes | None = None, *, arrows: int = 20) -> Axes:
+    """A vector field in the plane: arrows show direction, shade shows length.
+
+    Args:
+        ds: field (y, x, axis), axis x then y, for example a score or the velocity (y - D) / sigma; optionally point (draw, axis).
+        arrows: at most so many along each side.
+    """
+    axes = axes_or_new(axes, height=0.9)
+    step = [max(1, -(-ds.sizes[k] // arrows)) for k in ("y", "x")]
+    part = ds.isel(y=slice(step[0] // 2, None, step[0]), x=slice(step[1] // 2, None, step[1]))
+    u, v = np.moveaxis(part["field"].transpose("y", "x", "axis").values.astype(float), -1, 0)
+    length = np.hypot(u, v)
+    scale = np.where(length > 0, length, 1)
+    style = {"cmap": "Greys", "angles": "xy", "scale": 1.15 * max(u.shape), "width": 0.004, "pivot": "mid"}
+    shade = 0.3 + 0.7 * length / max(length.max(), 1e-300)
+    axes.quiver(part["x"].values, part["y"].values, u / scale, v / scale, shade, clim=(0, 1), **style)
+    if "point" in ds:
+        axes.plot(*ds["point"].transpose("draw", "axis").values.T, "x", color="black", markersize=3.5, markeredgewidth=0.8)
+    axes.set(xlim=np.array(ds["x"].values)[[0, -1]], ylim=np.array(ds["y"].values)[[0, -1]], aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(True)
+    return axes
