@@ -91,7 +91,7 @@ def inception(*, weights: str | None = None, batch: int = 64) -> Space:
     """The 2048 pool features of the InceptionV3 that the published Frechet inception distance is defined by.
 
     Args:
-        weights: path of `pt_inception-2015-12-05-6726825d.pth`; None lets torch-fidelity fetch it.
+        weights: path of `weights-inception-2015-12-05-6726825d.pth`; None lets torch-fidelity fetch it.
 
     Raises:
         ImportError: torch-fidelity is not installed.
