@@ -117,6 +117,7 @@ def receptive_fields(field: xr.DataArray, figure: Figure | None = None) -> Figur
             axes = grid[i, j]
             axes.imshow(values, cmap="Greys", vmin=0, vmax=np.nanmax(values, initial=1e-300), interpolation="nearest")
             axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(True)
             if not i:
                 axes.set_title(f"sigma {sigma:.3g}")
             if not j:
