@@ -4,8 +4,12 @@ import base64
 import gzip
 import io
 import json
+import os
 import re
+import shutil
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 from importlib.resources import files as resources
@@ -74,6 +78,38 @@ def test_bundled_images_come_with_their_notice():
     folder = resources("archbias.data") / "bundled"
     assert "Zalando SE" in (folder / "LICENSE-fashion-mnist").read_text(encoding="utf-8")
     assert (folder / "fashion_mnist_1000.npz").stat().st_size < 1_000_000
+
+
+@pytest.mark.slow
+def test_a_wheel_finds_the_bundled_images(request, tmp_path):
+    """Built offline from a copy of the tree, unpacked elsewhere, and loaded from there."""
+    pytest.importorskip("setuptools", reason="building a wheel needs setuptools")
+    pytest.importorskip("pip", reason="building a wheel needs pip")
+    root, tree, site = request.config.rootpath, tmp_path / "tree", tmp_path / "site"
+    shutil.copytree(root / "archbias", tree / "archbias", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, tree / name)
+    build = [
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(tmp_path),
+        str(tree),
+    ]
+    subprocess.run([sys.executable, "-m", *build], check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(site)
+    code = "import archbias; print(archbias.__file__, archbias.load('fashion_mnist').hash)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(site)}, cwd=tmp_path, capture_output=True, text=True
+    )
+    file, found = run.stdout.split()
+    assert file.startswith(str(site))
+    assert found == archbias.load("fashion_mnist").hash
 
 
 def test_bundled_images_are_the_first_of_the_published_set(real_data):
@@ -168,6 +204,7 @@ def test_faces_from_folder_zip_and_parquet_agree(tmp_path, faces):
     for k in range(2):
         rows = [{"bytes": encode(pixels[i]), "path": f"{i + 1:06d}.png"} for i in range(3 * k, 3 * k + 3)]
         pq.write_table(pa.table({"image": rows}), tmp_path / "p" / "data" / f"train-0000{k}-of-00002.parquet", row_group_size=2)
+    (tmp_path / "p" / "data" / "valid-00000-of-00001.parquet").write_bytes(b"another partition: never opened")
     sets = [data.load("celeba", root=r, size=32) for r in (root, tmp_path / "z", tmp_path / "p")]
     assert [s.ids for s in sets] == [sets[0].ids] * 3
     assert sets[0].ids[0] == "000001.png"

@@ -22,7 +22,7 @@ def find(place: Path) -> files.Listing | None:
                 return files.folder(folder)
     if found := pick(place, "img_align_celeba.zip", "*.zip") if place.is_dir() or place.suffix == ".zip" else []:
         return files.archive(found[0])
-    if found := pick(place, "*.parquet", "*/*.parquet"):
+    if found := pick(place, "train*.parquet", "*/train*.parquet", "*.parquet", "*/*.parquet"):
         return files.parquet(found)
     return None
 
