@@ -57,7 +57,9 @@ class ResNet(Network):
         return cls(depth=8, width=256, padding=padding, predicts="noise", precondition="vp", train=train)
 
     @property
-    def receptive_field(self) -> int:
+    def receptive_field(self) -> int | None:
+        if self.normalisation == "group":  # statistics of one image reach everywhere
+            return None
         return self.depth * (self.kernel - 1) + 1
 
     @property

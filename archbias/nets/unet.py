@@ -29,6 +29,7 @@ import torch.nn.functional as f
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..train import Train
 from .layers import NORMALISATIONS, PADDINGS, Attention, Conv, Modulation, Up, embedding, norm, pool
 from .network import Network, choose, count
 
@@ -61,9 +62,10 @@ class UNet(Network):
     blocks: int = 1
     skips: bool = True
     padding: str = "zeros"
-    normalisation: str = "group"
+    normalisation: str = "none"
     upsampling: str = "transpose"
     attention: str = "none"
+    train: Train = Train(steps=2000, batch=32)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,7 +95,7 @@ class UNet(Network):
 
     @property
     def receptive_field(self) -> int | None:
-        if self.attention == "coarsest":
+        if self.attention == "coarsest" or self.normalisation == "group":  # statistics of one image reach everywhere
             return None
         convs = 2 * self.blocks
 
