@@ -6,7 +6,8 @@ A table is first a tidy data frame, one row per number:
 
 value is the median over seeds or the share of seeds, [low, high] its 95 % interval (bootstrap for medians, Wilson for shares), n the
 seeds it rests on. In tables of agreement best marks the closest prediction of a family and all that cannot be told apart from it: p,
-of Wilcoxon's signed ranks over seeds against the closest, Holm-corrected within the family, is 0.05 or more. Ceilings do not compete.
+of Wilcoxon's signed ranks over seeds against the closest, Holm-corrected within the family, is 0.05 or more (with too few seeds to
+ever get below, the closest alone). Ceilings do not compete.
 `layout` turns a table into words, one row per family.
 """
 
@@ -51,6 +52,8 @@ def agreement(tree: xr.DataTree, measure: str = "r") -> pd.DataFrame:
         competing = [p for p in found if p not in CEILINGS]
         best = max(competing, key=lambda p: good(found[p].value), default=None)
         others = [p for p in competing if p != best]
+        if len(others) * 2.0 ** (1 - found[best].n if others else 0) > ALPHA:
+            others = []  # so few seeds that no outcome of the test could tell two predictions apart
         tests = [paired(good(values.sel(predictor=best).values), good(values.sel(predictor=p).values)).p for p in others]
         against = dict(zip(others, holm(tests), strict=True)) if others else {}
         rows += [_row(family, p, v, p == best or against.get(p, 0.0) >= ALPHA, against.get(p, np.nan)) for p, v in found.items()]

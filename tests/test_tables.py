@@ -67,6 +67,13 @@ def test_predictions_that_cannot_be_told_apart_are_both_bold(store):
         assert not own.loc["ceiling", "best"]
 
 
+def test_with_too_few_seeds_to_test_only_the_closest_is_bold(store):
+    few = xr.DataTree.from_dict({"agreement": store["agreement"].to_dataset().isel(seed=slice(5))})
+    frame = tables.agreement(few)
+    assert (frame.groupby("family")["best"].sum() == 1).all()
+    assert frame["p"].isna().all()
+
+
 def test_undefined_seeds_are_left_out_and_said(store):
     r = store["agreement"]["r"].values.copy()
     r[0, 0, :5] = np.nan

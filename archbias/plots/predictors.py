@@ -83,6 +83,7 @@ def _band(axes: Axes, v: Interval, row: int, hatched: bool) -> None:
     low, high = min(v.low, v.value - 0.004), max(v.high, v.value + 0.004)
     style = {"hatch": "/////", "facecolor": "none", "edgecolor": NEUTRAL} if hatched else {"facecolor": NEUTRAL, "alpha": 0.4}
     axes.fill_betweenx([row - 0.42, row + 0.42], low, high, linewidth=0, zorder=0.5, **style)
+    axes.plot([v.value] * 2, [row - 0.42, row + 0.42], color=NEUTRAL, linewidth=1, zorder=0.6)
 
 
 def _legend(axes: Axes, dots, colors, predictors, ceiling, floor) -> None:
