@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 CONSTRAINTS = (None, "equivariant", "local", "local_per_pixel")
 KEEP = 2**30  # bytes of per-pixel weights kept for levels already visited
-WORK = 2**28  # bytes of window covariances assembled at once
+WORK = 2**24  # bytes of window covariances assembled at once; about what a cache holds
 
 
 @dataclass(frozen=True, kw_only=True)
