@@ -23,7 +23,7 @@ from torch import Tensor
 
 from .errors import InputError, nearest
 from .metrics import agreement
-from .metrics.intervals import Interval, bootstrap
+from .metrics.intervals import STATISTICS, Interval, bootstrap
 from .metrics.paired import Paired, holm, paired
 
 METRICS = {**{k: v for k, v in agreement.METRICS.items() if k != "amplitude_ratio"}, "ssim": agreement.ssim}
@@ -119,19 +119,38 @@ def compare(
     low = {name: f(samples, _like(samples, p, f"floor {name!r}")) for name, p in (floors or {}).items()}
     if len(samples) > 1 and ANOTHER_SEED not in low:
         low[ANOTHER_SEED] = f(samples, samples.roll(-1, 0))
+    settings = dict(metric=metric, statistic=statistic, level=level, resamples=resamples, seed=seed)
+    return scale(values, ceiling=ceiling, floors=low, **settings)
 
-    def interval(*v: Tensor, statistic=statistic) -> Interval:
-        return bootstrap(*v, statistic=statistic, level=level, resamples=resamples, seed=seed)
 
-    centre = {"median": np.median, "mean": np.mean}.get(statistic)
-    if centre is None:
-        raise InputError(f"unknown statistic {statistic!r}; choose from mean, median")
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+def scale(
+    values: Tensor,
+    *,
+    ceiling: Tensor | None = None,
+    floors: Mapping[str, Tensor] | None = None,
+    metric: str = "r",
+    statistic: str = "median",
+    level: float = 0.95,
+    resamples: int = 4000,
+    seed: int = 0,
+) -> Comparison:
+    """The same from values per seed, as a store holds them: values, ceiling and every floor are (B,), seed by seed."""
+    _metric(metric)
+    if statistic not in STATISTICS:
+        raise InputError(f"unknown statistic {statistic!r}; choose from {', '.join(sorted(STATISTICS))}")
+    low = {name: torch.as_tensor(v) for name, v in (floors or {}).items()}
+    for name, v in {"the ceiling": ceiling, **low}.items():
+        if v is not None and v.shape != values.shape:
+            raise InputError(f"{name} must hold one value per seed, {len(values)}, got shape {tuple(v.shape)}; align the seeds")
+    centre, sign = STATISTICS[statistic], -1.0 if metric in LOWER_IS_BETTER else 1.0
 
     def share(v: np.ndarray, c: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
         v, c, b = centre(v, axis=axis), centre(c, axis=axis), centre(b, axis=axis)
         room = c - b
         return np.where(sign * room > 0, (v - b) / np.where(room == 0, 1.0, room), np.nan)
+
+    def interval(*v: Tensor, statistic=statistic) -> Interval:
+        return bootstrap(*v, statistic=statistic, level=level, resamples=resamples, seed=seed)
 
     return Comparison(
         metric=metric,

@@ -103,6 +103,15 @@ def test_versus_is_the_paired_test_with_holms_correction():
         assert v.adjusted_p >= v.result.p
 
 
+def test_scale_is_compare_from_stored_values():
+    samples, replicate, shared, template = world()
+    whole = C.compare(samples, shared, replicate=replicate, floors={"mean image": template})
+    stored = C.scale(whole.values, ceiling=whole.ceiling_values, floors=whole.floor_values)
+    assert str(stored) == str(whole)
+    with pytest.raises(InputError, match="align the seeds"):
+        C.scale(whole.values, ceiling=whole.values[:3])
+
+
 def test_bad_input():
     samples, _, shared, _ = world(b=3)
     with pytest.raises(InputError, match="unknown metric"):
