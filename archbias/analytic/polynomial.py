@@ -120,12 +120,14 @@ class PolynomialDenoiser(Denoiser):
         rows = torch.stack([self.coefficients(level) for level in levels]).to(v.device)
         return torch.einsum("bk,bkr->br", psi, rows)
 
-    def jacobian(self, v: Tensor, sigma: float) -> Tensor:
-        """d block_i / d v_j, exactly: v (B, r) float64 -> (B, r, r)."""
+    def differential(self, v: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The block at one level with its exact Jacobian d block_i / d v_j: v (B, r) float64 -> (B, r), (B, r, r)."""
         scale = self.scale(torch.tensor([sigma], dtype=torch.float64))
         psi, c = self.terms.features(v / scale), self.coefficients(sigma)
-        columns = [psi @ self.terms.derivative(c, j) / scale[0, j] for j in range(self.r)]
-        return torch.stack(columns, dim=-1)
+        columns = [self.terms.derivative(c, j) / scale[0, j] for j in range(self.r)]
+        together = psi @ torch.cat([c, *columns], dim=1)
+        value, slopes = together[:, : self.r], together[:, self.r :]
+        return value, slopes.reshape(-1, self.r, self.r).transpose(1, 2)
 
     def scale(self, sigma: Tensor) -> Tensor:
         """Standard deviations of v: sigma (B,) -> (B, r) float64."""

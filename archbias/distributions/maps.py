@@ -18,13 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from numba import njit
 from torch import Tensor
 
 from ..analytic.hermite import values
 from ..analytic.polynomial import PolynomialDenoiser
 
 ESCAPE = 20.0
+REFINE = 1e-3
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -134,23 +135,26 @@ class Space:
             out |= ~(v.abs() <= ESCAPE * (self.variances + s**2).sqrt()).all(1)
             v = torch.where(out[:, None], 0.0, v)  # an escaped trajectory is followed no further
             if jacobian:
-                log_det = log_det + self._jacobian(v, s, ratio).det().abs().log()
-            v = self._step(v, s, ratio)
+                v, slopes = self._both(v, s, ratio)
+                log_det = log_det + slopes.det().abs().log()
+            else:
+                v = self._step(v, s, ratio)
         out |= ~(v.abs() <= ESCAPE * (self.variances + self.end**2).sqrt()).all(1)
         return torch.where(out[:, None], torch.nan, v), log_det, out
 
     def _step(self, v: Tensor, s: float, ratio: float) -> Tensor:
         return ratio * v + (1 - ratio) * self.denoiser.block(v, torch.tensor([s], dtype=torch.float64).expand(len(v)))
 
-    def _jacobian(self, v: Tensor, s: float, ratio: float) -> Tensor:
-        return ratio * torch.eye(self.r, dtype=torch.float64) + (1 - ratio) * self.denoiser.jacobian(v, s)
+    def _both(self, v: Tensor, s: float, ratio: float) -> tuple[Tensor, Tensor]:
+        value, slopes = self.denoiser.differential(v, s)
+        return ratio * v + (1 - ratio) * value, ratio * torch.eye(self.r, dtype=torch.float64) + (1 - ratio) * slopes
 
     def total_jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """T(z) (n, r) and dT/dz (n, r, r)."""
         v, total = self.start * z - self.offset, self.start * torch.eye(self.r, dtype=torch.float64).expand(len(z), -1, -1)
         for s, ratio in self.steps:
-            total = self._jacobian(v, s, ratio) @ total
-            v = self._step(v, s, ratio)
+            v, jacobian = self._both(v, s, ratio)
+            total = jacobian @ total
         return v, total
 
     def log_density(self, x: Tensor) -> Tensor:
@@ -164,18 +168,19 @@ class Space:
             gain = ratio + (1 - ratio) * self.variances / (self.variances + s**2)
             y, size = v / gain, None
             for _ in range(60):
-                miss = self._step(y, s, ratio) - v
+                value, slopes = self._both(y, s, ratio)
+                miss = value - v
                 size = miss.norm(dim=1)
                 if float(size.nan_to_num().max()) < 1e-13:
                     break
-                move = torch.linalg.lstsq(self._jacobian(y, s, ratio), miss[:, :, None]).solution[:, :, 0]
+                move = torch.linalg.lstsq(slopes, miss[:, :, None]).solution[:, :, 0]
                 scale = torch.ones(len(y), 1, dtype=torch.float64)
                 for _ in range(12):
                     worse = (self._step(y - scale * move, s, ratio) - v).norm(dim=1) > size
                     scale = torch.where(worse[:, None], scale / 2, scale)
                 y = y - scale * move
             found &= size <= 1e-9 * (1 + v.norm(dim=1))
-            log_det = log_det + self._jacobian(y, s, ratio).det().abs().log()
+            log_det = log_det + self._both(y, s, ratio)[1].det().abs().log()
             v = y
         z = (v + self.offset) / self.start
         return torch.where(found, -(z**2).sum(1) / 2 - self.r / 2 * LOG_2PI - log_det, torch.nan)
@@ -184,7 +189,7 @@ class Space:
 class Sheet:
     """The map of two coordinates, known on a grid of triangles: every preimage, folds included, and moments by quadrature."""
 
-    def __init__(self, space: Space, *, reach: float = 6.0, nodes: int = 241):
+    def __init__(self, space: Space, *, reach: float = 6.0, nodes: int = 401):
         self.space = space
         axis = torch.linspace(-reach, reach, nodes, dtype=torch.float64)
         self.spacing = float(axis[1] - axis[0])
@@ -208,39 +213,75 @@ class Sheet:
         return mean, (self.weight[:, None] * away).T @ away
 
     def log_density(self, x: Tensor) -> Tensor:
-        """(n, 2) -> (n,): log of the sum over every preimage; -inf where there is none."""
+        """(n, 2) -> (n,): log of the sum over every preimage; -inf where there is none.
+
+        Preimages are found on the triangles, then made exact by Newton's method; those that make up less than REFINE of a
+        point's density keep the triangle's own estimate.
+        """
         which, triangle, corner = self._hits(x)
-        at = self.x[self.triangles[triangle]]
-        edges = torch.stack([at[:, 1] - at[:, 0], at[:, 2] - at[:, 0]], dim=2)
-        node = self.z[self.triangles[triangle]]
-        sides = torch.stack([node[:, 1] - node[:, 0], node[:, 2] - node[:, 0]], dim=2)
-        guess = node[:, 0] + torch.einsum("nij,nj->ni", sides, corner)
-        linear = edges.det().abs() / sides.det().abs()
-        z, log_det = guess.clone(), linear.log()
-        for _ in range(6):
-            value, jacobian = self.space.total_jacobian(z)
-            move = torch.linalg.pinv(jacobian.nan_to_num()) @ (value - x[which]).nan_to_num()[:, :, None]
-            z = z - move[:, :, 0].clamp(-self.spacing, self.spacing)
-        value, jacobian = self.space.total_jacobian(z)
-        good = ((value - x[which]).norm(dim=1) < 1e-9) & ((z - guess).norm(dim=1) < 2 * self.spacing)
-        z = torch.where(good[:, None], z, guess)
-        log_det = torch.where(good, jacobian.det().abs().log(), log_det)
-        term = torch.exp(-(z**2).sum(1) / 2 - LOG_2PI - log_det)
+        at, node = self.x[self.triangles[triangle]], self.z[self.triangles[triangle]]
+        edges, sides = (torch.stack([c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]], dim=2) for c in (at, node))
+        z = node[:, 0] + torch.einsum("nij,nj->ni", sides, corner)
+        term = torch.exp(-(z**2).sum(1) / 2 - LOG_2PI) * sides.det().abs() / edges.det().abs()
+        total = torch.zeros(len(x), dtype=torch.float64).index_add(0, which, term)
+        (some,) = torch.nonzero(term > REFINE * total[which], as_tuple=True)
+        exact, good = self._newton(z[some], x[which[some]])
+        term[some] = torch.where(good, exact, term[some])
         return torch.zeros(len(x), dtype=torch.float64).index_add(0, which, term).log()
+
+    def _newton(self, guess: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """phi(z) / |det dT/dz| at the preimage z of x next to the guess, and whether it was reached: (n,), (n,)."""
+        z = guess
+        for _ in range(4):
+            value, jacobian = self.space.total_jacobian(z)
+            ((a, b), (c, d)) = jacobian.permute(1, 2, 0)
+            miss = value - x
+            move = torch.stack([d * miss[:, 0] - b * miss[:, 1], a * miss[:, 1] - c * miss[:, 0]], 1) / (a * d - b * c)[:, None]
+            z = z - move.nan_to_num().clamp(-self.spacing, self.spacing)
+        value, jacobian = self.space.total_jacobian(z)
+        good = ((value - x).norm(dim=1) < 1e-9) & ((z - guess).norm(dim=1) < 2 * self.spacing)
+        return torch.exp(-(z**2).sum(1) / 2 - LOG_2PI) / jacobian.det().abs(), good
 
     def _hits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(query, triangle, barycentric coordinates (., 2)) of every triangle's image that contains a query."""
-        at = self.x[self.triangles]
-        centre = at.mean(1)
-        radius = (at - centre[:, None]).norm(dim=2).max(1).values * (1 + 1e-12)
-        lists = cKDTree(x.numpy()).query_ball_point(centre.numpy(), radius.numpy())
-        count = np.array([len(found) for found in lists])
-        triangle = torch.from_numpy(np.repeat(np.arange(len(lists)), count))
-        which = torch.from_numpy(np.concatenate([np.asarray(f, dtype=np.int64) for f in lists if f] or [np.zeros(0, np.int64)]))
-        a = at[triangle]
-        e, f, g = a[:, 1] - a[:, 0], a[:, 2] - a[:, 0], x[which] - a[:, 0]
-        det = e[:, 0] * f[:, 1] - e[:, 1] * f[:, 0]
-        u = (g[:, 0] * f[:, 1] - g[:, 1] * f[:, 0]) / det
-        w = (e[:, 0] * g[:, 1] - e[:, 1] * g[:, 0]) / det
-        inside = (u >= 0) & (w >= 0) & (u + w <= 1)
-        return which[inside], triangle[inside], torch.stack([u, w], 1)[inside]
+        at = self.x[self.triangles].numpy()
+        order = np.argsort(x[:, 0].numpy())
+        ordered = x.numpy()[order]
+        room = 4 * len(x)
+        while True:
+            query, triangle = np.empty(room, np.int64), np.empty(room, np.int64)
+            inside = np.empty((room, 2))
+            count = _scan(ordered, at, query, triangle, inside)
+            if count <= room:
+                break
+            room = count
+        return torch.from_numpy(order[query[:count]]), torch.from_numpy(triangle[:count]), torch.from_numpy(inside[:count])
+
+
+@njit(cache=True)
+def _scan(x, at, query, triangle, inside):
+    """Points x (n, 2), ascending in x[:, 0], against triangles at (m, 3, 2); returns how many hits, writes as many as fit."""
+    count = 0
+    for k in range(len(at)):
+        ax, ay = at[k, 0]
+        ex, ey = at[k, 1, 0] - ax, at[k, 1, 1] - ay
+        fx, fy = at[k, 2, 0] - ax, at[k, 2, 1] - ay
+        det = ex * fy - ey * fx
+        if det == 0:
+            continue
+        low, high = ay + min(0.0, ey, fy), ay + max(0.0, ey, fy)
+        first = np.searchsorted(x[:, 0], ax + min(0.0, ex, fx))
+        right = ax + max(0.0, ex, fx)
+        for i in range(first, len(x)):
+            if x[i, 0] > right:
+                break
+            if x[i, 1] < low or x[i, 1] > high:
+                continue
+            gx, gy = x[i, 0] - ax, x[i, 1] - ay
+            u, w = (gx * fy - gy * fx) / det, (ex * gy - ey * gx) / det
+            if u >= 0 and w >= 0 and u + w <= 1:
+                if count < len(query):
+                    query[count], triangle[count] = i, k
+                    inside[count, 0], inside[count, 1] = u, w
+                count += 1
+    return count
