@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import shlex
+from dataclasses import MISSING, Field, fields
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -140,15 +141,32 @@ def _families(tree: xr.DataTree, settings: Mapping[str, Any], attrs: Mapping[str
     specs = _json(attrs, "families") or settings.get("families") or {}
     if not specs and "samples" in tree.children:
         specs = {str(f): {} for f in tree["samples"]["family"].values}
-    summaries = {cls.__name__: cls.summary for cls in FAMILIES.values()}
-    return [
-        {
-            "label": label,
-            "summary": summaries.get(str(spec.get("type", "")), "") if isinstance(spec, dict) else "",
-            "settings": spelled(spec),
-        }
-        for label, spec in specs.items()
-    ]
+    known = {cls.__name__: cls for cls in FAMILIES.values()}
+    found = []
+    for label, spec in specs.items():
+        cls = known.get(str(spec.get("type"))) if isinstance(spec, dict) else None
+        settings = spelled(_unusual(spec, _defaults(cls)) if cls else spec)
+        found.append({"label": label, "summary": cls.summary if cls else "", "settings": settings})
+    return found
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    """The settings every field of a family has by default, as JSON; those that must be given are left out."""
+    given = {
+        f.name: f.default_factory() if f.default is MISSING else f.default for f in fields(cls) if f.init and _has_default(f)
+    }
+    return {"type": cls.__name__} | json.loads(json.dumps(to_json(given)))
+
+
+def _has_default(f: Field) -> bool:
+    return f.default is not MISSING or f.default_factory is not MISSING
+
+
+def _unusual(spec: Any, default: Any) -> Any:
+    """A spec without the settings that are its family's defaults."""
+    if not (isinstance(spec, dict) and isinstance(default, dict) and spec.get("type") == default.get("type")):
+        return spec
+    return {k: _unusual(v, default.get(k)) for k, v in spec.items() if k == "type" or k not in default or v != default[k]}
 
 
 def spelled(value: Any) -> str:

@@ -188,6 +188,22 @@ def test_the_command_given_leads_to_the_same_settings(folder, preset, changes, w
     assert json.loads(json.dumps(to_json(reached))) == wanted
 
 
+def test_families_are_shown_by_what_sets_them_apart():
+    from archbias.analytic.linear import Linear
+    from archbias.denoise import to_json
+
+    store = tree(families=("linear", "linear, few", "mine"))
+    specs = {
+        "linear": to_json(Linear()),
+        "linear, few": to_json(Linear(rank=2)),
+        "mine": {"type": "Mine", "depth": [3], "name": "x"},
+    }
+    store.attrs["families"] = json.dumps(specs)
+    shown = report._families(store, {}, store.attrs)
+    assert [f["settings"] for f in shown] == ["Linear()", "Linear(rank=2)", "Mine(depth=(3,), name='x')"]
+    assert [f["summary"] for f in shown] == [Linear.summary, Linear.summary, ""]
+
+
 def test_settings_no_command_gives_are_said(folder):
     assert report._flags(study.load(folder), {"type": "Settings", "steps": 20}) is None
 
