@@ -1,0 +1,113 @@
+"""The power-feature denoiser of a whole image, D(y) = A (R y)^p + b (elementwise power), fitted as in `powers`.
+
+A polynomial of degree p exactly: only powers of 1024 fixed random projections, so for images far fewer numbers than all
+monomials, and far fewer than the images themselves. `normalize=True` is the variant of the published experiments: features
+divided by their own largest absolute value, which makes the features blind to the scale of y.
+
+Source: Levine & Weiss, arXiv 2605.16415.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..data import ImageSet
+from ..denoise import Denoiser, Runtime, Spec
+from ..errors import InputError
+from .powers import features, projections, weigh
+
+KEPT_LEVELS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerFeatures(Spec):
+    """Settings.
+
+    degree: the power p, at least 1.
+    features: rows of R.
+    ridge: the penalty on A relative to the mean feature variance.
+    normalize: divide a feature vector by its largest absolute value (not a polynomial any more; fitted on noise draws).
+    draws: noise draws per training image with `normalize`.
+    seed: of R and of those draws.
+    """
+
+    summary: ClassVar[str] = "powers of random projections, (R y)^p, regressed on the clean image with exact noise moments"
+
+    degree: int = 3
+    features: int = 1024
+    ridge: float = 1e-5
+    normalize: bool = False
+    draws: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_powers(self)
+
+    def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> PowerFeaturesDenoiser:
+        x = images.images.double()
+        mean = x.mean(0)
+        return PowerFeaturesDenoiser(self, {"mean": mean, "images": (x - mean).flatten(1).float()})
+
+    def rebuild(self, state: dict[str, Tensor]) -> PowerFeaturesDenoiser:
+        return PowerFeaturesDenoiser(self, state)
+
+
+class PowerFeaturesDenoiser(Denoiser):
+    """The centred training images; the regression of a noise level is solved when it is first met, and kept."""
+
+    spec: PowerFeatures
+
+    def __init__(self, spec: PowerFeatures, tensors: dict[str, Tensor]):
+        super().__init__(spec, tuple(tensors["mean"].shape), tensors)
+        self.r = projections(spec.features, tensors["mean"].numel(), spec.seed)
+        self._levels: dict[float, tuple[Tensor, Tensor]] = {}
+
+    def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+        s, spec = self.tensors(y), self.spec
+        h = features(y.flatten(1).double() @ self.r.to(y.device).T, spec.degree, spec.normalize)
+        levels = sigma.tolist()
+        if len(set(levels)) == 1:
+            w, centre = self.weights(levels[0])
+            belief = (h - centre.to(y.device)) @ w.to(y.device).T
+        else:
+            rows = [self.weights(level) for level in levels]
+            pairs = [(h[i] - centre.to(y.device)) @ w.to(y.device).T for i, (w, centre) in enumerate(rows)]
+            belief = torch.stack(pairs)
+        return s["mean"] + (belief.to(y.dtype) @ s["images"]).reshape(y.shape)
+
+    def weights(self, sigma: float) -> tuple[Tensor, Tensor]:
+        """W (N, K) and the mean feature (K,), float64: D = mean + X^T W (h - mean feature), X the centred images."""
+        if sigma not in self._levels:
+            while len(self._levels) >= KEPT_LEVELS:
+                self._levels.pop(next(iter(self._levels)))
+            x = self._tensors["images"].double() + self._tensors["mean"].double().flatten()
+            spec = self.spec
+            self._levels[sigma] = weigh(
+                x @ self.r.T,
+                self.r,
+                sigma,
+                degree=spec.degree,
+                ridge=spec.ridge,
+                normalize=spec.normalize,
+                draws=spec.draws,
+                seed=spec.seed,
+            )
+        return self._levels[sigma]
+
+
+def check_powers(spec: PowerFeatures) -> None:
+    """The settings every power-feature family shares."""
+    if not isinstance(spec.degree, int) or not 1 <= spec.degree <= 12:
+        raise InputError(f"degree must be an integer from 1 to 12, got {spec.degree!r}; 3 is usual")
+    for name in ("features", "draws"):
+        value = getattr(spec, name)
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{name} must be an integer of at least 1, got {value!r}; leave it at its default")
+    if not spec.ridge > 0:
+        raise InputError(f"ridge must be positive, got {spec.ridge!r}; 1e-5 is usual")
+    if not isinstance(spec.seed, int) or spec.seed < 0:
+        raise InputError(f"seed must be an integer of at least 0, got {spec.seed!r}; 0 is usual")
