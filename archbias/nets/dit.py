@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..train import Train
-from .layers import Embedding
+from .layers import Embedding, attend
 from .network import Network, count
 
 
@@ -86,7 +86,7 @@ class Block(nn.Module):
         q, k, v = rearrange(
             self.qkv(f.layer_norm(t, size) * (1 + a1) + b1), "b n (three h c) -> three b h n c", three=3, h=self.heads
         )
-        seen = f.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        seen = attend(q, k, v, mask, fused=self.training)
         t = t + g1 * self.out(rearrange(seen, "b h n c -> b n (h c)"))
         return t + g2 * self.inner(f.layer_norm(t, size) * (1 + a2) + b2)
 

@@ -122,6 +122,16 @@ class Modulation(nn.Module):
         return torch.addcmul(b, h, 1 + a)
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, fused: bool) -> Tensor:
+    """Softmax attention; fused kernels save memory, but have no forward-mode derivative and are used in training alone."""
+    if fused:
+        return f.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    return scores.softmax(-1) @ v
+
+
 class Attention(nn.Module):
     """Softmax self-attention over all positions, added to its input; 1x1 maps, no place encoding."""
 
@@ -137,7 +147,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         q, k, v = self.qkv(x).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
-        y = f.scaled_dot_product_attention(q, k, v)
+        y = attend(q, k, v, fused=self.training)
         return x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))
 
 

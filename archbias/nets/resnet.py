@@ -58,7 +58,7 @@ class ResNet(Network):
 
     @property
     def receptive_field(self) -> int | None:
-        if self.normalisation == "group":  # statistics of one image reach everywhere
+        if self.normalisation == "group" and self.depth > 2:  # statistics of one image reach everywhere
             return None
         return self.depth * (self.kernel - 1) + 1
 
