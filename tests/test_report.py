@@ -15,6 +15,8 @@ from made_up_store import FAMILIES, SEEDS, tree
 
 from archbias import report, study
 from archbias.errors import InputError
+from archbias.report.command import flags
+from archbias.report.page import _families
 
 HOSTILE = "<script>window.broken = 1</script>"
 SWITCHES = [
@@ -179,11 +181,11 @@ def test_the_command_given_leads_to_the_same_settings(folder, preset, changes, w
 
     loaded = study.load(folder)
     wanted = json.loads(json.dumps(to_json(loaded.configure(preset, changes))))
-    flags = report._flags(loaded, wanted)
-    assert len(flags) == len(words)
-    assert all(a == b for a, b in zip(flags, words, strict=True) if b is not None)
-    given = dict(zip(flags[::2], flags[1::2], strict=True)) if "--preset" in flags else {}
-    sets = [flags[i + 1] for i, w in enumerate(flags) if w == "--set"]
+    found = flags(loaded, wanted)
+    assert len(found) == len(words)
+    assert all(a == b for a, b in zip(found, words, strict=True) if b is not None)
+    given = dict(zip(found[::2], found[1::2], strict=True)) if "--preset" in found else {}
+    sets = [found[i + 1] for i, w in enumerate(found) if w == "--set"]
     reached = loaded.configure(given.get("--preset"), changes_of(sets))
     assert json.loads(json.dumps(to_json(reached))) == wanted
 
@@ -199,13 +201,13 @@ def test_families_are_shown_by_what_sets_them_apart():
         "mine": {"type": "Mine", "depth": [3], "name": "x"},
     }
     store.attrs["families"] = json.dumps(specs)
-    shown = report._families(store, {}, store.attrs)
+    shown = _families(store, {}, store.attrs)
     assert [f["settings"] for f in shown] == ["Linear()", "Linear(rank=2)", "Mine(depth=(3,), name='x')"]
     assert [f["summary"] for f in shown] == [Linear.summary, Linear.summary, ""]
 
 
 def test_settings_no_command_gives_are_said(folder):
-    assert report._flags(study.load(folder), {"type": "Settings", "steps": 20}) is None
+    assert flags(study.load(folder), {"type": "Settings", "steps": 20}) is None
 
 
 def test_a_run_with_failed_cells_says_so(folder, tmp_path):

@@ -6,13 +6,11 @@ script and the style it was written with. Whatever comes from names and files is
 
 from __future__ import annotations
 
-import ast
 import base64
 import hashlib
 import json
-import shlex
-from dataclasses import MISSING, Field, fields
 from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,12 @@ import xarray as xr
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from . import __version__, plots, results, tables
-from . import study as studies
-from .denoise import to_json
-from .errors import InputError
-from .families import FAMILIES
+from .. import __version__, plots, results, tables
+from .. import study as studies
+from ..denoise import to_json
+from ..errors import InputError
+from ..families import FAMILIES
+from .command import attribute, reproduce, spelled
 
 CAPTIONS = {
     "samples": "one column per family, one row per seed; beside each sample its nearest training image",
@@ -61,9 +60,9 @@ def write(run: str | Path | xr.DataTree, study: str | Path | None = None, path: 
 def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[tuple[str, str]] | None = None) -> str:
     """The page as HTML text; troubles are (cell, what happened) of cells the store lacks."""
     attrs = tree.attrs
-    settings = _json(attrs, "settings")
-    images = _json(attrs, "images")
-    commands, notes = _reproduce(attrs, settings, study)
+    settings = attribute(attrs, "settings")
+    images = attribute(attrs, "images")
+    commands, notes = reproduce(attrs, settings, study)
     sections = ["figures", "tables", "families", "data", "provenance", "reproduce"]
     style, script = _source("report.css"), _source("report.js")
     environment = jinja2.Environment(
@@ -138,7 +137,7 @@ def _table(title: str, frame) -> dict[str, Any]:
 
 
 def _families(tree: xr.DataTree, settings: Mapping[str, Any], attrs: Mapping[str, Any]) -> list[dict[str, str]]:
-    specs = _json(attrs, "families") or settings.get("families") or {}
+    specs = attribute(attrs, "families") or settings.get("families") or {}
     if not specs and "samples" in tree.children:
         specs = {str(f): {} for f in tree["samples"]["family"].values}
     known = {cls.__name__: cls for cls in FAMILIES.values()}
@@ -169,17 +168,6 @@ def _unusual(spec: Any, default: Any) -> Any:
     return {k: _unusual(v, default.get(k)) for k, v in spec.items() if k == "type" or k not in default or v != default[k]}
 
 
-def spelled(value: Any) -> str:
-    """Settings from JSON as one writes them: {"type": "Linear", "rank": 20} is Linear(rank=20)."""
-    if isinstance(value, dict) and "type" in value:
-        return f"{value['type']}({', '.join(f'{k}={spelled(v)}' for k, v in value.items() if k != 'type')})"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k!r}: {spelled(v)}" for k, v in value.items()) + "}" if value else ""
-    if isinstance(value, list):
-        return f"({', '.join(map(spelled, value))}{',' if len(value) == 1 else ''})"
-    return repr(value)
-
-
 def _facts(attrs: Mapping[str, Any], images: Mapping[str, Any], tree: xr.DataTree) -> list[tuple[str, str]]:
     facts = []
     if images:
@@ -199,101 +187,8 @@ def _troubles(folder: Path) -> list[tuple[str, str]]:
     return [*state.failed.items(), *((name, "not computed yet") for name in state.waiting)]
 
 
-def _reproduce(attrs: Mapping[str, Any], settings: Mapping[str, Any], study: str | Path | None) -> tuple[str, list[str]]:
-    """Shell commands that give this run again, and what to know about them."""
-    commit = str(attrs.get("commit", ""))
-    name = str(attrs.get("study", "STUDY"))
-    lines, notes = [], []
-    if commit:
-        lines.append(f"git checkout {shlex.quote(commit.rstrip('+'))}")
-    if commit.endswith("+"):
-        notes.append("The code had changes that were not committed: the commit alone may not give the same numbers.")
-    loaded = _loaded(study)
-    words = ["archbias", "run", _place(loaded.folder) if loaded else f"studies/{name}"]
-    if loaded:
-        flags = _flags(loaded, settings)
-        if flags is None:
-            notes.append("The study has changed since, so no command line gives these settings; they are listed below.")
-        else:
-            words += flags
-    lines += [shlex.join([*words, "--out", f"runs/{name}"]), f"archbias report {shlex.quote(f'runs/{name}')}"]
-    hash = _json(attrs, "images").get("hash")
-    if hash:
-        notes.append(
-            f"The images are the same when the run says sha256 {hash[:16]}…; the manifest in the run folder names each of them."
-        )
-    return "\n".join(lines), notes
-
-
-def _loaded(study: str | Path | None) -> studies.Study | None:
-    try:
-        return studies.load(study) if study else None
-    except InputError:
-        return None
-
-
-def _place(folder: Path) -> str:
-    """The study's folder as seen from the checkout; only its name when it lies elsewhere."""
-    root = Path(__file__).resolve().parents[1]
-    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
-
-
-def _flags(study: studies.Study, wanted: Mapping[str, Any]) -> list[str] | None:
-    """The shortest `--preset` and `--set` that configure these settings; None when none does."""
-    best: list[str] | None = None
-    for preset in (*study.presets, None):
-        base = study.configure(preset)
-        changes = dict(_changed(json.loads(json.dumps(to_json(base))), wanted, ""))
-        try:
-            reached = to_json(study.configure(preset, changes))
-        except (InputError, TypeError, ValueError):
-            continue
-        if json.loads(json.dumps(reached)) != wanted:
-            continue
-        flags = ["--preset", preset] if preset else []
-        flags += [word for key, value in changes.items() for word in ("--set", f"{key}={_literal(value)}")]
-        if best is None or len(flags) < len(best):
-            best = flags
-    return best
-
-
-def _changed(old: Any, new: Any, at: str):
-    """(dotted key, new value) of every leaf that differs."""
-    if isinstance(old, dict) and isinstance(new, dict) and old.get("type") == new.get("type") and old.keys() == new.keys():
-        for key in old:
-            yield from _changed(old[key], new[key], f"{at}.{key}".lstrip("."))
-    elif old != new:
-        yield at, _called(new) if isinstance(new, dict) and "type" in new else new
-
-
-def _literal(value: Any) -> str:
-    """A value as `--set` reads it: text as it is where that is unambiguous, else a Python literal."""
-    if not isinstance(value, str):
-        return repr(value)
-    try:
-        ast.literal_eval(value)
-    except (SyntaxError, ValueError):
-        return repr(value) if value.lower() in ("true", "false", "none") else value
-    return repr(value)
-
-
-def _called(spec: Mapping[str, Any]) -> str:
-    """A spec as the command line takes it: {"type": "Linear", "rank": 20} is linear(rank=20)."""
-    names = {cls.__name__: name for name, cls in FAMILIES.items()}
-    return names.get(spec["type"], spec["type"]) + spelled(dict(spec)).removeprefix(spec["type"])
-
-
-def _json(attrs: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A root attribute that holds a JSON object; {} when it is missing or is none."""
-    try:
-        value = json.loads(attrs.get(key, "{}"))
-    except (TypeError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _source(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+    return (Path(__file__).parents[1] / "templates" / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
