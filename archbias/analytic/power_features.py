@@ -17,8 +17,7 @@ from torch import Tensor
 
 from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
-from ..errors import InputError
-from .powers import features, projections, weigh
+from .powers import check_powers, features, projections, weigh
 
 KEPT_LEVELS = 64
 
@@ -97,17 +96,3 @@ class PowerFeaturesDenoiser(Denoiser):
                 seed=spec.seed,
             )
         return self._levels[sigma]
-
-
-def check_powers(spec: PowerFeatures) -> None:
-    """The settings every power-feature family shares."""
-    if not isinstance(spec.degree, int) or not 1 <= spec.degree <= 12:
-        raise InputError(f"degree must be an integer from 1 to 12, got {spec.degree!r}; 3 is usual")
-    for name in ("features", "draws"):
-        value = getattr(spec, name)
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} must be an integer of at least 1, got {value!r}; leave it at its default")
-    if not spec.ridge > 0:
-        raise InputError(f"ridge must be positive, got {spec.ridge!r}; 1e-5 is usual")
-    if not isinstance(spec.seed, int) or spec.seed < 0:
-        raise InputError(f"seed must be an integer of at least 0, got {spec.seed!r}; 0 is usual")
