@@ -49,7 +49,14 @@ def lanes(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def believe(
-    images: Tensor, chosen: np.ndarray, y: Tensor, sigma: Tensor, geometry: Geometry, *, keep: int = 0, tolerance: float | None = None
+    images: Tensor,
+    chosen: np.ndarray,
+    y: Tensor,
+    sigma: Tensor,
+    geometry: Geometry,
+    *,
+    keep: int = 0,
+    tolerance: float | None = None,
 ) -> Beliefs:
     """Beliefs of every pixel of y over the windows of the chosen training images.
 
@@ -88,7 +95,9 @@ def believe(
     if not direct:
         energy = window_sum((rows**2).sum(-1), geometry) / (2 * levels[:, None, None] ** 2)
         log_sum, logits = log_sum - energy, logits - energy[:, None]
-    return Beliefs(mean.transpose(0, 3, 1, 2), log_sum, entropy if double else np.full_like(entropy, np.nan), dropped, logits, sources)
+    return Beliefs(
+        mean.transpose(0, 3, 1, 2), log_sum, entropy if double else np.full_like(entropy, np.nan), dropped, logits, sources
+    )
 
 
 def _join(stats: np.ndarray, logits: np.ndarray, sources: np.ndarray, unit: float) -> tuple[np.ndarray, ...]:

@@ -41,8 +41,11 @@ def _float_from_bits(typing, bits):
 
 @njit(fastmath=FAST, inline="always")
 def exp2(t):
-    """2^t in float32 for t <= 0, flat below -126; relative error below 2e-7. Written out because libm's does not vectorise."""
-    t = max(t, np.float32(-126.0))
+    """2^t in float32 for t <= 0, flat below -100 (no denormal ever slows it down); relative error below 2e-7.
+
+    Written out because a call to the C library does not vectorise.
+    """
+    t = max(t, np.float32(-100.0))
     n = np.rint(t)
     f = t - n
     p = np.float32(1.5403530393381609e-4)
@@ -85,77 +88,82 @@ def _load(images, members, direct, phi, half, values):
 @njit(fastmath=FAST, cache=True)
 def _enter(v, n0, n1, y, phi, half, s):
     """v += y . phi - s half over [n0, n1), y already scaled."""
+    out, h = v[n0:n1], half[n0:n1]
     if len(y) == 3:
         a, b, c = y[0], y[1], y[2]
-        p, q, r = phi[0], phi[1], phi[2]
-        for i in range(n0, n1):
-            v[i] += a * p[i] + b * q[i] + c * r[i] - s * half[i]
+        p, q, r = phi[0, n0:n1], phi[1, n0:n1], phi[2, n0:n1]
+        for i in range(len(out)):
+            out[i] += a * p[i] + b * q[i] + c * r[i] - s * h[i]
     else:
-        for i in range(n0, n1):
-            v[i] -= s * half[i]
+        for i in range(len(out)):
+            out[i] -= s * h[i]
         for ch in range(len(y)):
-            a, p = y[ch], phi[ch]
-            for i in range(n0, n1):
-                v[i] += a * p[i]
+            a, p = y[ch], phi[ch, n0:n1]
+            for i in range(len(out)):
+                out[i] += a * p[i]
 
 
 @njit(fastmath=FAST, cache=True)
 def _slide(v, n0, n1, y, phi, half, old, gone, spent, s):
     """v += (y . phi - s half) - (old . gone - s spent) over [n0, n1): one row enters the window, one leaves."""
+    out, h, g = v[n0:n1], half[n0:n1], spent[n0:n1]
     if len(y) == 3:
         a, b, c = y[0], y[1], y[2]
-        p, q, r = phi[0], phi[1], phi[2]
+        p, q, r = phi[0, n0:n1], phi[1, n0:n1], phi[2, n0:n1]
         d, e, f = old[0], old[1], old[2]
-        t, u, w = gone[0], gone[1], gone[2]
-        for i in range(n0, n1):
-            v[i] += a * p[i] + b * q[i] + c * r[i] - d * t[i] - e * u[i] - f * w[i] - s * (half[i] - spent[i])
+        t, u, w = gone[0, n0:n1], gone[1, n0:n1], gone[2, n0:n1]
+        for i in range(len(out)):
+            out[i] += a * p[i] + b * q[i] + c * r[i] - d * t[i] - e * u[i] - f * w[i] - s * (h[i] - g[i])
     else:
-        for i in range(n0, n1):
-            v[i] -= s * (half[i] - spent[i])
+        for i in range(len(out)):
+            out[i] -= s * (h[i] - g[i])
         for ch in range(len(y)):
-            a, p, d, t = y[ch], phi[ch], old[ch], gone[ch]
-            for i in range(n0, n1):
-                v[i] += a * p[i] - d * t[i]
+            a, p, d, t = y[ch], phi[ch, n0:n1], old[ch], gone[ch, n0:n1]
+            for i in range(len(out)):
+                out[i] += a * p[i] - d * t[i]
 
 
 @njit(cache=True)
 def _direct(v, n0, n1, y, phi, half, s):
     """v -= s (y - phi)^2 / 2 over [n0, n1), y not scaled; half is zero except where no image is."""
-    for i in range(n0, n1):
-        v[i] -= s * half[i]
+    out, h = v[n0:n1], half[n0:n1]
+    for i in range(len(out)):
+        out[i] -= s * h[i]
     for ch in range(len(y)):
-        a, p = y[ch], phi[ch]
-        for i in range(n0, n1):
-            v[i] -= s * (a - p[i]) * (a - p[i]) / 2
+        a, p = y[ch], phi[ch, n0:n1]
+        for i in range(len(out)):
+            out[i] -= s * (a - p[i]) * (a - p[i]) / 2
 
 
 @njit(fastmath=FAST, cache=True)
 def _add(d, i0, i1, v, shift):
-    for i in range(i0, i1):
-        d[i] += v[i + shift]
+    out, x = d[i0:i1], v[i0 + shift : i1 + shift]
+    for i in range(len(out)):
+        out[i] += x[i]
 
 
 @njit(fastmath=FAST, cache=True)
 def _subtract(d, i0, i1, v, shift):
-    for i in range(i0, i1):
-        d[i] -= v[i + shift]
+    out, x = d[i0:i1], v[i0 + shift : i1 + shift]
+    for i in range(len(out)):
+        out[i] -= x[i]
 
 
 @njit(fastmath=FAST, cache=True)
 def _move(d, i0, i1, v, shift, w, back):
-    for i in range(i0, i1):
-        d[i] += v[i + shift] - w[i + back]
+    out, x, z = d[i0:i1], v[i0 + shift : i1 + shift], w[i0 + back : i1 + back]
+    for i in range(len(out)):
+        out[i] += x[i] - z[i]
 
 
 @njit(fastmath=FAST, cache=True)
-def _largest(d, i0, i1):
-    """The maximum over [i0, i1), a multiple of the lanes long."""
+def _largest(d):
+    """The maximum of d, a multiple of the lanes long."""
     best = np.full(LANES, -np.inf)
-    for i in range(i0, i1, LANES):
+    for i in range(len(d) // LANES):
+        row = d[i * LANES : (i + 1) * LANES]
         for l in range(LANES):
-            x = d[i + l]
-            if x > best[l]:
-                best[l] = x
+            best[l] = max(best[l], row[l])
     top = best[0]
     for l in range(1, LANES):
         top = max(top, best[l])
@@ -163,38 +171,39 @@ def _largest(d, i0, i1):
 
 
 @njit(fastmath=FAST, cache=True)
-def _weigh(d, i0, n, m, values, k0, stat):
+def _weigh(d, m, values, k0, stat):
     """Add exp2(d - m) and its weighted values, in float32 over one stretch and float64 between stretches."""
+    n = len(d)
     if len(values) == 3:
-        p, q, r = values[0], values[1], values[2]
+        p, q, r = values[0, k0 : k0 + n], values[1, k0 : k0 + n], values[2, k0 : k0 + n]
         s = a = b = c = np.float32(0)
         for i in range(n):
-            w = exp2(np.float32(d[i0 + i] - m))
+            w = exp2(np.float32(d[i] - m))
             s += w
-            a += w * p[k0 + i]
-            b += w * q[k0 + i]
-            c += w * r[k0 + i]
+            a += w * p[i]
+            b += w * q[i]
+            c += w * r[i]
         stat[S] += s
         stat[ACC] += a
         stat[ACC + 1] += b
         stat[ACC + 2] += c
     else:
         for ch in range(len(values)):
-            p = values[ch]
+            p = values[ch, k0 : k0 + n]
             s = a = np.float32(0)
             for i in range(n):
-                w = exp2(np.float32(d[i0 + i] - m))
+                w = exp2(np.float32(d[i] - m))
                 s += w
-                a += w * p[k0 + i]
+                a += w * p[i]
             stat[ACC + ch] += a
         stat[S] += s
 
 
 @njit(cache=True)
-def _weigh_double(d, i0, n, m, rate, values, k0, stat):
+def _weigh_double(d, m, rate, values, k0, stat):
     """The same in float64, with the energy sum w (d - m)."""
-    for i in range(n):
-        t = d[i0 + i] - m
+    for i in range(len(d)):
+        t = d[i] - m
         w = math.exp(t * rate)
         stat[S] += w
         stat[E] += w * max(t, -FAR) if w > 0 else 0.0
@@ -221,7 +230,8 @@ def _keep(d, i0, n, members, place, width, logits, sources):
 @njit(cache=True)
 def _believe(d, i0, n, values, k0, place, pixels, members, cut, rate, double, stat, logits, sources):
     """One stretch of sources into the statistics of one pixel."""
-    top = _largest(d, i0, i0 + n)
+    x = d[i0 : i0 + n]
+    top = _largest(x)
     m = stat[M]
     if top < m - cut:
         stat[DROPPED] += n * math.exp((top - m) * rate)
@@ -236,9 +246,9 @@ def _believe(d, i0, n, values, k0, place, pixels, members, cut, rate, double, st
                     stat[ACC + ch] *= change
             stat[M] = m = top
         if double:
-            _weigh_double(d, i0, n, m, rate, values, k0, stat)
+            _weigh_double(x, m, rate, values, k0, stat)
         else:
-            _weigh(d, i0, n, m, values, k0, stat)
+            _weigh(x, m, values, k0, stat)
     if len(logits) and top > logits[-1]:
         _keep(d, i0, n, members, place, pixels, logits, sources)
 
@@ -312,7 +322,28 @@ def _band(c, width, wrap_y, low, high):
 
 
 @njit(cache=True)
-def _block(y, s, scaled, blocks, members, shifts, columns, window, band, wrap_y, wrap, cut, rate, direct, double, v, d, stat, logits, sources):
+def _block(
+    y,
+    s,
+    scaled,
+    blocks,
+    members,
+    shifts,
+    columns,
+    window,
+    band,
+    wrap_y,
+    wrap,
+    cut,
+    rate,
+    direct,
+    double,
+    v,
+    d,
+    stat,
+    logits,
+    sources,
+):
     """All pairs of one query image with sixteen training images."""
     phi, half, values = blocks
     height, width = y.shape[0], y.shape[1]
@@ -364,18 +395,52 @@ def _block(y, s, scaled, blocks, members, shifts, columns, window, band, wrap_y,
                 pixels = height * width
                 if wrap:
                     split = width - p
-                    _believe(d, 0, split * LANES, values[q], p * LANES, q * width + p, pixels, members, cut, rate, double, at, kept, names)
+                    _believe(
+                        d,
+                        0,
+                        split * LANES,
+                        values[q],
+                        p * LANES,
+                        q * width + p,
+                        pixels,
+                        members,
+                        cut,
+                        rate,
+                        double,
+                        at,
+                        kept,
+                        names,
+                    )
                     if p:
-                        _believe(d, split * LANES, p * LANES, values[q], 0, q * width, pixels, members, cut, rate, double, at, kept, names)
+                        _believe(
+                            d,
+                            split * LANES,
+                            p * LANES,
+                            values[q],
+                            0,
+                            q * width,
+                            pixels,
+                            members,
+                            cut,
+                            rate,
+                            double,
+                            at,
+                            kept,
+                            names,
+                        )
                 else:
                     q0, q1 = columns[p]
                     i0, n = (q0 - p + width - 1) * LANES, (q1 - q0) * LANES
                     if n > 0:
-                        _believe(d, i0, n, values[q], q0 * LANES, q * width + q0, pixels, members, cut, rate, double, at, kept, names)
+                        _believe(
+                            d, i0, n, values[q], q0 * LANES, q * width + q0, pixels, members, cut, rate, double, at, kept, names
+                        )
 
 
 @njit(parallel=True, cache=True)
-def scan(images, members, parts, y, s, shifts, columns, window, band, wrap_y, wrap, cut, unit, direct, double, stats, logits, sources):
+def scan(
+    images, members, parts, y, s, shifts, columns, window, band, wrap_y, wrap, cut, unit, direct, double, stats, logits, sources
+):
     """Statistics of every query pixel, separately for each part of the training set.
 
     Args:

@@ -36,7 +36,7 @@ class WindowSchedule:
                 f"a schedule needs one window for each noise level, got {len(self.sigmas)} levels and {len(self.windows)} windows; "
                 "give tuples of the same length"
             )
-        if not all(0 < a < b for a, b in zip(self.sigmas, self.sigmas[1:] + (math.inf,), strict=True)):
+        if not all(0 < a < b for a, b in zip(self.sigmas, (*self.sigmas[1:], math.inf), strict=True)):
             raise InputError(f"levels of a schedule must be positive and increase, got {self.sigmas}; sort them and leave 0 out")
 
     def __call__(self, sigma: float) -> int:
