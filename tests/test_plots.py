@@ -109,6 +109,13 @@ def test_colours_stay_apart_for_every_eye():
         assert distance.min() > 16
 
 
+@pytest.mark.parametrize("label", [*colors.COLORS, "mine", "yours", "anything else"])
+def test_coloured_names_can_be_read(label):
+    rgb = np.array(plots.grid.readable(plots.color(label)))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.4999
+
+
 def test_a_family_keeps_its_colour_in_any_company():
     alone, together = plots.palette(["unet"]), plots.palette(["ideal", "unet", "unet, max pooling", "mine"])
     assert alone["unet"] == together["unet"].lower() == mpl.colors.to_hex(plots.color("unet"))
