@@ -1,0 +1,70 @@
+"""Figures and summary of the linear study, from its store."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from archbias import plots
+from archbias.metrics import intervals
+
+
+def figures(tree: xr.DataTree) -> dict:
+    return {
+        "samples": plots.family_grid(tree, seeds=6),
+        "agreement": plots.agreement(tree["agreement"].to_dataset()).figure,
+        "power": power(tree["power"].to_dataset()),
+        "variance": plots.mode_variance(tree["spectrum"].to_dataset()).figure,
+    }
+
+
+def power(ds: xr.Dataset) -> Figure:
+    """One panel per restriction: power relative to the data's; the law (line), its samples (dots), the network (dashes)."""
+    families = [str(f) for f in ds["family"].values]
+    networks = [f for f in families if f.startswith("unet")]
+    shown = [f for f in families if f not in networks]
+    frequency, data = ds["frequency"].values, ds["data_power"].mean("image").values
+
+    def decibel(values: xr.DataArray) -> np.ndarray:
+        return 10 * np.log10(np.maximum(values.values / data, 1e-12))
+
+    rows = -(-len(shown) // 3)
+    inches = mpl.rcParams["figure.figsize"][0]
+    figure = Figure(figsize=(inches, 0.3 * rows * inches + 0.4), layout="constrained")
+    for k, axes in enumerate(figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False).flat):
+        if k >= len(shown):
+            axes.set_axis_off()
+            continue
+        axes.axhline(0, color="0.6", linewidth=0.8, label="training images")
+        for name in networks:
+            axes.plot(frequency, decibel(ds["power"].sel(family=name).mean("seed")), "--", color="0.5", label=name)
+        color = plots.color(shown[k])
+        if shown[k] in ds["law"].values:
+            axes.plot(frequency, decibel(ds["law_power"].sel(law=shown[k])), color="black", linewidth=1, label="law")
+        found = decibel(ds["power"].sel(family=shown[k]).mean("seed"))
+        axes.plot(
+            frequency, found, "o", color=color, markersize=3.5, markeredgecolor="black", markeredgewidth=0.3, label="samples"
+        )
+        axes.set_title(shown[k])
+        axes.set_ylim(-25, 10)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.supxlabel("spatial frequency (cycles per image side)", fontsize="medium")
+    figure.supylabel("power relative to the data (dB)", fontsize="medium")
+    return figure
+
+
+def summary(tree: xr.DataTree) -> pd.DataFrame:
+    """One row per prediction: how well it foretells the network, seed by seed."""
+    rows = []
+    agreement = tree["agreement"].to_dataset()
+    for family in agreement["family"].values:
+        for predictor in agreement["predictor"].values:
+            values = agreement.sel(family=family, predictor=predictor)
+            row = {"network": str(family), "prediction": str(predictor)}
+            for name in ("r", "explained", "amplitude_ratio"):
+                v = intervals.bootstrap(values[name].values)
+                row[name] = f"{v.value:.2f} [{v.low:.2f}, {v.high:.2f}]"
+            rows.append(row)
+    return pd.DataFrame(rows)
