@@ -7,10 +7,11 @@ from scipy import stats
 
 from archbias.analytic.ideal import Ideal
 from archbias.analytic.linear import Linear
+from archbias.analytic.score_machines import BBELS, ELS, LS
 from archbias.data import ImageSet
 from archbias.denoise import Denoiser
 from archbias.errors import InputError
-from archbias.probes import bias_card, degree, local, symmetry
+from archbias.probes import bias_card, degree, local, predictors, symmetry, window_schedule
 from archbias.probes.jacobian import Jacobian
 
 
@@ -214,3 +215,51 @@ def test_card_is_made_of_named_tensors(images):
     assert all(len(t) == 2 for name, t in tensors.items() if name != "shifts")
     assert isinstance(card.exact, bool)
     assert np.isfinite(card.error.numpy()).all()
+
+
+def machine_of(spec, images, sigmas=(0.3, 1.0), fit=24):
+    return predictors(bias_card(spec.fit(images), images, list(sigmas), points=1, probes=1, fit=fit, directions=8))
+
+
+@pytest.fixture(scope="module")
+def few(images):
+    return ImageSet.from_array(images.images[:12, :, 2:10, 2:10].contiguous())
+
+
+def test_a_score_machine_card_has_its_window(few):
+    """The Jacobian of ELS vanishes outside the window, so all its energy lies in it and a 90 % radius is no larger."""
+    card = bias_card(ELS(window=5).fit(few), few, [0.3], points=1, probes=1, fit=2, directions=1)
+    assert card.support.item() == 2
+    assert (card.border < 1e-6).all()
+    assert window_schedule(card, 0.99).windows[-1] <= 5
+
+
+@pytest.mark.parametrize(
+    ("spec", "family"), [(ELS(window=3), "els"), (BBELS(window=3), "bbels"), (LS(window=3), "ls"), (Ideal(), "ideal")]
+)
+def test_every_machine_is_proposed_for_itself(few, spec, family):
+    assert machine_of(spec, few, (0.2,), fit=2)[0].family == family
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Linear(rank=4),
+        Linear(),
+        Linear(constraint="equivariant"),
+        Linear(constraint="local", window=5),
+        Linear(constraint="local_per_pixel", window=5),
+    ],
+)
+def test_every_linear_law_is_proposed_for_itself(images, spec):
+    found = machine_of(spec, images)
+    assert [p.family for p in found][1:] == ["linear"]
+    assert found[1].spec == spec
+
+
+def test_windows_of_a_card_never_shrink_with_noise(few):
+    card = bias_card(Ideal().fit(few), few, [0.05, 0.2, 1.0, 5.0], points=1, probes=2, fit=8, directions=2)
+    windows = window_schedule(card, 0.5).windows
+    assert list(windows) == sorted(windows)
+    with pytest.raises(InputError, match="choose one"):
+        window_schedule(card, 0.95)

@@ -33,6 +33,8 @@ def signs(count: int, like: Tensor, *, stream: int = 300) -> Tensor:
 def receptive_field(jacobian: Jacobian, positions: int = 2) -> Tensor:
     """Energy of the input pixels behind a centre pixel, (H, W), sum 1; the pixel itself at (H // 2, W // 2).
 
+    All 0 where the Jacobian is: a denoiser that is sure of one image does not respond.
+
     Averaged over the rows, the output channels and a positions x positions block of centre pixels. Far offsets are
     wrapped, which for a pixel in the centre moves at most `positions` - 1 rows or columns.
     """
@@ -46,18 +48,21 @@ def receptive_field(jacobian: Jacobian, positions: int = 2) -> Tensor:
                 u[channel, :, channel, r, s] = 1
             energy = jacobian.pull(u).double().square().sum((0, 1, 2))
             total += energy.roll((h // 2 - r, w // 2 - s), (0, 1))
-    return total / total.sum()
+    return total / total.sum().clamp(min=1e-300)
 
 
 def radii(field: Tensor, fractions: tuple[float, ...] = FRACTIONS) -> tuple[list[int], int]:
-    """Half-widths of the smallest centred square windows (2 r + 1 wide) that hold each fraction of the energy, and all of it."""
+    """Half-widths of the smallest centred square windows (2 r + 1 wide) that hold each fraction of the energy, and all of it.
+
+    0 for a field without energy.
+    """
     h, w = field.shape
     rows = (torch.arange(h, device=field.device) - h // 2).abs()
     cols = (torch.arange(w, device=field.device) - w // 2).abs()
     ring = torch.maximum(rows[:, None], cols[None, :])
     held = torch.zeros(int(ring.max()) + 1, dtype=torch.float64, device=field.device)
     held = held.index_add(0, ring.flatten(), field.double().flatten()).cumsum(0)
-    held = held / held[-1]
+    held = held / held[-1] if held[-1] > 0 else torch.ones_like(held)
     levels = [*fractions, 1 - SUPPORT]
     *some, whole = (int((held >= level - 1e-15).nonzero()[0, 0]) for level in levels)
     return some, whole

@@ -1,0 +1,93 @@
+"""From a bias card to the theory that matches it: chosen by measurement of the denoiser, before any sample is seen.
+
+    window k(sigma)   2 radius + 1, the radius that holds `fraction` of the Jacobian's energy at sigma, made monotone in sigma
+    place             median over levels of the equivariance error e (`symmetry`), compared with `tolerance`:
+                          e small everywhere             the machine shares windows around the torus       els
+                          small inside, not at borders   windows shared by interior, apart at borders      bbels
+                          large inside                   each place its own belief                         ls, or ideal where
+                                                                                                           the window is whole
+    affine            R^2 of the affine fit above 1 - `linear` at every level: a linear law as well, with the same window or rank
+    rank              fewer singular directions than were looked for: the reduced-rank linear law
+
+The energy fraction is a choice; 0.9 by default. Nothing here is tuned on samples: how well the proposals predict is what a
+study has to show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..analytic.ideal import Ideal
+from ..analytic.linear import Linear
+from ..analytic.score_machines import BBELS, ELS, LS
+from ..denoise import Spec
+from ..errors import InputError
+from ..windows import WindowSchedule
+from .card import FRACTIONS, BiasCard
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A family by name, its settings, and the measurement that speaks for it, in words."""
+
+    family: str
+    spec: Spec
+    because: str
+
+
+def window_schedule(card: BiasCard, fraction: float = 0.9) -> WindowSchedule:
+    """Windows by noise level from the receptive field, never larger at a smaller sigma.
+
+    Args:
+        fraction: 0.5, 0.9 or 0.99 of the Jacobian's energy.
+    """
+    if fraction not in FRACTIONS:
+        raise InputError(f"the card holds the radii of {FRACTIONS} of the energy, got {fraction}; choose one of those")
+    order = card.sigmas.argsort()
+    widest = 2 * min(card.shape[1:]) - 1
+    windows = (2 * card.radius[order, FRACTIONS.index(fraction)] + 1).cummax(0).values.clamp(max=widest)
+    return WindowSchedule(tuple(card.sigmas[order].tolist()), tuple(windows.tolist()), f"bias card, {fraction:.0%} of energy")
+
+
+def predictors(card: BiasCard, *, fraction: float = 0.9, tolerance: float = 0.1, linear: float = 0.02) -> list[Proposal]:
+    """The score machine and the laws that match a card, the score machine first.
+
+    Args:
+        fraction: energy within the window. tolerance: equivariance error that counts as none. linear: share of variance an
+            affine map may leave.
+    """
+    schedule = window_schedule(card, fraction)
+    inside, edge = (float(e.nanmedian()) for e in (card.interior, card.border))
+    circular, shared = edge <= tolerance and not inside > tolerance, inside <= tolerance
+    whole = min(schedule.windows) >= min(card.shape[1:])
+    errors = f"equivariance error {inside:.2g} inside, {edge:.2g} at the border"
+    size = f"windows {schedule.windows[0]} to {schedule.windows[-1]}"
+    if circular:
+        first = Proposal("els", ELS(window=schedule), f"{errors}: circular; {size}")
+    elif shared:
+        first = Proposal("bbels", BBELS(window=schedule), f"{errors}: broken at the border only; {size}")
+    elif whole:
+        first = Proposal("ideal", Ideal(), f"{errors}: every place its own; it sees the whole image")
+    else:
+        first = Proposal("ls", LS(window=schedule), f"{errors}: every place its own; {size}")
+    found = [first]
+    affine = float(card.affine.min())
+    if affine >= 1 - linear:
+        found.append(_linear(card, circular, schedule, affine))
+    return found
+
+
+def _linear(card: BiasCard, circular: bool, schedule: WindowSchedule, affine: float) -> Proposal:
+    because = f"affine share {affine:.3f} or more"
+    rank, looked = int(card.rank.max()), card.values.shape[1]
+    h, w = card.shape[1:]
+    support = 2 * int(card.support.max()) + 1
+    if rank < looked:
+        return Proposal("linear", Linear(rank=rank), f"{because}, rank {rank}")
+    if circular and support < min(h, w):
+        return Proposal("linear", Linear(constraint="local", window=support), f"{because}, circular, window {support}")
+    if circular:
+        return Proposal("linear", Linear(constraint="equivariant"), f"{because}, circular")
+    if support < min(h, w):
+        return Proposal("linear", Linear(constraint="local_per_pixel", window=support), f"{because}, window {support}")
+    return Proposal("linear", Linear(), because)
