@@ -66,12 +66,19 @@ class BiasFreeNorm(nn.Module):
         return x * (self.weight * (var + 1e-5).rsqrt())[:, None, None]
 
 
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation whose forward-mode derivative works for channels last in memory: it wants them first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.training else x.contiguous())
+
+
 def norm(kind: str, channels: int) -> nn.Module:
     """A normalisation layer; groups of group norm hold at least 4 channels, at most 8 groups."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     if kind == "group":
-        return nn.GroupNorm(next(g for g in (8, 4, 2, 1) if channels % g == 0 and channels // g >= min(4, channels)), channels)
+        return GroupNorm(next(g for g in (8, 4, 2, 1) if channels % g == 0 and channels // g >= min(4, channels)), channels)
     return BiasFreeNorm(channels) if kind == "bias_free" else nn.Identity()
 
 
