@@ -194,8 +194,12 @@ def spectrum():
 
 def test_mode_variance_holds_samples_of_the_law_in_its_band(spectrum):
     axes = plots.mode_variance(spectrum)
-    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    thick = {line.get_label(): line.get_ydata() for line in axes.lines}
+    thin = [line.get_ydata() for line in axes.lines[1::2]]
+    lines = dict(zip(spectrum["family"].values.tolist(), thin, strict=True))
     np.testing.assert_allclose(lines["unet"], (spectrum["mode_variance"].sel(family="unet") / spectrum["data_variance"]).values)
+    assert thick["unet"][:9].tolist() == lines["unet"][:9].tolist()  # a tenth of the rank: no neighbours yet
+    assert thick["unet"][29] == np.median(lines["unet"][26:33])
     band = axes.collections[0].get_paths()[0].vertices[:, 1]
     outside = (lines["linear"] < band.min()) | (lines["linear"] > band.max())
     assert outside.sum() <= 7  # binomial(40, 0.05): above 7 has probability 0.001

@@ -24,7 +24,7 @@ def mosaic(ds: xr.Dataset, seeds: int = 6, figure: Figure | None = None) -> Figu
 
     Args:
         ds: sample (seed, channel, row, column) and source (seed, row, column): the number of the training image, -1 where
-            there is none.
+            there is none; optionally consistent (seed,), the share of pixels that equal their source.
         seeds: columns shown, from the first; as many as the page is wide for.
     """
     width = mpl.rcParams["figure.figsize"][0]
@@ -42,7 +42,10 @@ def mosaic(ds: xr.Dataset, seeds: int = 6, figure: Figure | None = None) -> Figu
         grid[0, k].set_title(f"seed {one['seed'].item()}")
         known = source[source >= 0]
         count, largest = len(np.unique(known)), np.bincount(known).max() / source.size if known.size else 0.0
-        grid[1, k].set_xlabel(f"{count} source{'s' * (count != 1)},\nlargest {largest:.0%}")
+        words = f"{count} source{'s' * (count != 1)},\nlargest {largest:.0%}"
+        if "consistent" in ds:
+            words += f",\n{float(one['consistent']):.0%} exact"
+        grid[1, k].set_xlabel(words)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

@@ -19,15 +19,16 @@ from .styles import axes_or_new, plain
 def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
     """Variance of each family's samples along the data's principal directions, relative to the data's own variance.
 
-    A family on the line at 1 generates the data's covariance there; below it, that direction has been lost. Bands are the
-    95 % range of n samples of a Gaussian law of variance v, v chi^2_{n-1} / (n - 1), pointwise.
+    Thick: the running median over neighbouring directions; thin: each direction. A family on the line at 1 generates the data's
+    covariance there; below it, that direction has been lost. Bands are the 95 % range of n samples of a Gaussian law of
+    variance v, v chi^2_{n-1} / (n - 1), for each direction.
 
     Args:
         ds: mode_variance (family, mode), data_variance (mode,), and where known n_variance (family,) and law_variance
             (law, mode); a law belongs to the family of its name.
     """
     axes = axes_or_new(axes, height=0.5)
-    families = [str(f) for f in ds["family"].values]
+    families = [str(f) for f in ds["family"].values if np.isfinite(ds["mode_variance"].sel(family=f)).any()]
     data = ds["data_variance"]
     colors = palette(families)
     laws = [str(v) for v in ds["law"].values] if "law_variance" in ds else []
@@ -51,7 +52,8 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
             "markeredgecolor": "black",
             "markeredgewidth": 0.3,
         }
-        axes.plot(rank, np.maximum(found, 1e-9), color=colors[family], linewidth=1, label=plain(family), **style)
+        axes.plot(rank, np.maximum(found, 1e-9), color=colors[family], linewidth=0.5, alpha=0.45, zorder=1.5)
+        axes.plot(rank, np.maximum(smooth(found), 1e-9), color=colors[family], label=plain(family), **style)
     axes.set(xscale="log", yscale="log", xlim=(0.9, 1.1 * rank[-1]), ylim=(bottom, max(3.0, axes.get_ylim()[1])))
     axes.set_xlabel("principal direction of the data, by rank")
     axes.set_ylabel("variance of samples / of the data")
@@ -64,6 +66,12 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
         handles.append(Patch(facecolor=NEUTRAL, alpha=0.4, label="law: 95 % range"))
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return axes
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Running median over a tenth of the rank to either side: even on a logarithmic axis, and sharp at a cut."""
+    half = np.arange(1, len(values) + 1) // 10
+    return np.array([np.median(values[max(0, i - h) : i + h + 1]) for i, h in enumerate(half)])
 
 
 def _spread(n: int, k: int) -> list[int]:
