@@ -50,7 +50,7 @@ def power(ds: xr.Dataset) -> Figure:
         axes.set_ylim(-25, 10)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    figure.supxlabel("spatial frequency (cycles per image side)", fontsize="medium")
+    figure.axes[3 * (rows - 1)].set_xlabel("spatial frequency (cycles per image side)")
     figure.supylabel("power relative to the data (dB)", fontsize="medium")
     return figure
 

@@ -1,0 +1,51 @@
+"""The studies of linear and bottleneck denoisers at toy size: they run, draw, and their stores say what must hold."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archbias import open_study, study
+
+STUDIES = Path(__file__).parents[1] / "studies"
+
+
+def _run(name, folder):
+    asked = study.load(STUDIES / name)
+    state = study.run(asked, asked.configure("toy"), folder)
+    assert state.failed == {}
+    tree = open_study(folder)
+    figures = study.figures(STUDIES / name)
+    for figure in figures.figures(tree).values():
+        figure.canvas.draw()
+    return tree, figures.summary(tree)
+
+
+@pytest.mark.slow
+def test_linear_faces(tmp_path):
+    tree, summary = _run("linear_faces", tmp_path)
+    samples, predictions = tree["samples/sample"], tree["predictions/prediction"]
+    for family in ("linear", "rank 10", "equivariant", "local 3"):
+        pushed = predictions.sel(predictor=f"{family} law").values
+        np.testing.assert_allclose(samples.sel(family=family).values, pushed, atol=1e-4)  # the law is exact, seed by seed
+    ceiling = tree["agreement/r"].sel(family="unet", predictor="noise ceiling").values
+    assert (ceiling <= 1).all()
+    assert len(summary) == tree["agreement"].sizes["predictor"]
+    power = tree["power"].to_dataset()
+    assert (power["law_power"] >= 0).all()
+    assert set(power["law"].values) == {"linear", "rank 10", "equivariant", "local 3"}
+
+
+@pytest.mark.slow
+def test_bottleneck(tmp_path):
+    tree, summary = _run("bottleneck", tmp_path)
+    waist = tree["waist"].to_dataset()
+    assert dict(waist.sizes) == {"kind": 5, "width": 2, "seed": 4}
+    assert waist.notnull().all().to_array().all()
+    nearest, samples = tree["novelty/nearest_image"], tree["samples/sample"]
+    copied = waist["copied"].sel(kind="unrestricted", width=10).values.astype(bool)
+    close = np.abs(nearest.sel(family="unrestricted 10") - samples.sel(family="unrestricted 10")).max(
+        ("channel", "row", "column")
+    )
+    assert (close.values[copied] < 0.5).all()
+    assert len(summary) == 10
