@@ -5,18 +5,25 @@ Probability-flow ODE of y = x + sigma n (Song et al. 2021; Karras et al. 2022, e
     dy / dsigma = (y - D(y, sigma)) / sigma
 
 DDIM is its Euler step, y' = D + (sigma' / sigma)(y - D); with sigma' = 0 it returns D itself.
+
+Two samplers draw fresh noise on the way, from a generator of each seed's own (`archbias.seeds`, stream 1), so that a seed
+gives the same sample in any batch: `sde` replaces part of the noise at each step, `langevin` stays at one noise level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from . import noise as levels
-from .denoise import Denoiser
+from .denoise import Denoiser, score_of
+from .errors import InputError
+from .seeds import generator
 
 Progress = Callable[[int, int], None]
 
@@ -49,11 +56,11 @@ def ddim(
         (B, C, H, W), or with `path` (T + 1, B, C, H, W) from the start to the sample.
     """
 
-    def step(y: Tensor, s: float, t: float, lab: Tensor | None) -> Tensor:
-        denoised = denoiser(y, s, lab)
+    def step(y: Tensor, s: float, t: float, rows: slice) -> Tensor:
+        denoised = denoiser(y, s, _rows(labels, rows))
         return denoised + (t / s) * (y - denoised)
 
-    return _integrate(step, noise, sigmas, labels, batch, path, progress)
+    return _integrate(step, noise, sigmas, batch, path, progress)
 
 
 @torch.no_grad()
@@ -72,26 +79,118 @@ def heun(
     The step to sigma = 0 is an Euler step, since the slope there is not defined.
     """
 
-    def step(y: Tensor, s: float, t: float, lab: Tensor | None) -> Tensor:
+    def step(y: Tensor, s: float, t: float, rows: slice) -> Tensor:
+        lab = _rows(labels, rows)
         slope = (y - denoiser(y, s, lab)) / s
         euler = y + (t - s) * slope
         if t == 0:
             return euler
         return y + (t - s) * (slope + (euler - denoiser(euler, t, lab)) / t) / 2
 
-    return _integrate(step, noise, sigmas, labels, batch, path, progress)
+    return _integrate(step, noise, sigmas, batch, path, progress)
 
 
-def _integrate(step, noise, sigmas, labels, batch, path, progress) -> Tensor:
+@torch.no_grad()
+def sde(
+    denoiser: Denoiser,
+    noise: Tensor,
+    sigmas: Tensor,
+    *,
+    seeds: Iterable[int],
+    eta: float = 1.0,
+    labels: Tensor | None = None,
+    batch: int | None = None,
+    path: bool = False,
+    progress: Progress = _quiet,
+) -> Tensor:
+    """Ancestral sampling (Song et al. 2021, *Denoising diffusion implicit models*, eq. 12 and 16, written in sigma).
+
+        u = eta * (sigma' / sigma) sqrt(sigma^2 - sigma'^2),   y' = D + sqrt(sigma'^2 - u^2) (y - D) / sigma + u n
+
+    With eta = 1 a step draws from p(y' | y, x = D), the DDPM sampler; eta = 0 is `ddim`.
+
+    Args:
+        seeds: B seeds of the fresh noise, one per row; the other arguments are those of `ddim`.
+        eta: share of fresh noise, from 0 to 1.
+    """
+    if not 0 <= eta <= 1:
+        raise InputError(f"eta must lie in [0, 1], got {eta}; 1 is ancestral sampling, 0 is ddim")
+    fresh = _streams(seeds, len(noise))
+
+    def step(y: Tensor, s: float, t: float, rows: slice) -> Tensor:
+        denoised = denoiser(y, s, _rows(labels, rows))
+        u = eta * (t / s) * math.sqrt(s**2 - t**2)
+        out = denoised + math.sqrt(max(t**2 - u**2, 0.0)) / s * (y - denoised)
+        return out + u * _draw(fresh[rows], y) if u else out
+
+    return _integrate(step, noise, sigmas, batch, path, progress)
+
+
+@torch.no_grad()
+def langevin(
+    denoiser: Denoiser,
+    start: Tensor,
+    sigma: float,
+    *,
+    seeds: Iterable[int],
+    steps: int,
+    step: float,
+    labels: Tensor | None = None,
+    path: bool = False,
+    progress: Progress = _quiet,
+) -> Tensor:
+    """Unadjusted Langevin dynamics at one noise level, y' = y + step * score(y) + sqrt(2 step) n.
+
+    Its stationary law is the one whose score the denoiser represents, up to a bias of order step: for a Gaussian score of
+    variance v the stationary variance is v / (1 - step / (2 v)), stable while step < 2 v.
+
+    Args:
+        start: (B, C, H, W) states, not multiplied by anything.
+        sigma: the noise level of the score (D - y) / sigma^2.
+        seeds: B seeds of the fresh noise, one per row.
+        steps: how many steps; step: their size, in squared pixel units.
+
+    Returns:
+        (B, C, H, W) last states, or with `path` (steps + 1, B, C, H, W).
+    """
+    if not step > 0 or not isinstance(steps, int) or steps < 1:
+        raise InputError(f"wanted a positive step and at least 1 of them, got step {step} and steps {steps}; try sigma**2 / 10")
+    fresh, y = _streams(seeds, len(start)), start
+    states = [y]
+    for k in range(steps):
+        y = y + step * score_of(denoiser(y, sigma, labels), y, sigma) + math.sqrt(2 * step) * _draw(fresh, y)
+        if path:
+            states.append(y)
+        progress(k + 1, steps)
+    return torch.stack(states) if path else y
+
+
+def _streams(seeds: Iterable[int], rows: int) -> list[np.random.Generator]:
+    seeds = list(seeds)
+    if len(seeds) != rows:
+        raise InputError(f"wanted one seed per row, got {len(seeds)} seeds for {rows} rows; use for example range({rows})")
+    return [generator(seed, 1) for seed in seeds]
+
+
+def _draw(streams: list[np.random.Generator], y: Tensor) -> Tensor:
+    """Fresh standard normal noise of y's shape, row b from streams[b]."""
+    draws = np.stack([stream.standard_normal(tuple(y.shape[1:])) for stream in streams])
+    return torch.from_numpy(draws).to(y)
+
+
+def _rows(labels: Tensor | None, rows: slice) -> Tensor | None:
+    return None if labels is None else labels[rows]
+
+
+def _integrate(step, noise, sigmas, batch, path, progress) -> Tensor:
     sigmas = levels.check(sigmas).tolist()
     size, total = batch or max(len(noise), 1), len(sigmas) - 1
     pieces, chunks = [], list(range(0, len(noise), size))
     for number, i in enumerate(chunks):
         y = noise[i : i + size] * sigmas[0]
-        lab = None if labels is None else labels[i : i + size]
         states = [y]
         for k, (s, t) in enumerate(pairwise(sigmas)):
-            y = step(y, s, t, lab)
+            y = step(y, s, t, slice(i, i + size))
             if path:
                 states.append(y)
             progress(number * total + k + 1, len(chunks) * total)
