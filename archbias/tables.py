@@ -4,11 +4,11 @@ A table is first a tidy data frame, one row per number:
 
     family, column, value, low, high, n, best, p
 
-value is the median over seeds or the share of seeds, [low, high] its 95 % interval (bootstrap for medians, Wilson for shares), n the
-seeds it rests on. In tables of agreement best marks the closest prediction of a family and all that cannot be told apart from it: p,
-of Wilcoxon's signed ranks over seeds against the closest, Holm-corrected within the family, is 0.05 or more (with too few seeds to
-ever get below, the closest alone). Ceilings do not compete.
-`layout` turns a table into words, one row per family.
+value is the median over seeds or the share of seeds, [low, high] its 95 % interval (bootstrap for medians, Wilson for shares),
+n the seeds it rests on. In tables of agreement best marks the closest prediction of a family and all that cannot be told apart
+from it: p, of Wilcoxon's signed ranks over seeds against the closest, Holm-corrected within the family, is 0.05 or more (with
+too few seeds to ever get below, the closest alone). Ceilings do not compete. `layout` turns a table into words, one row per
+family.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ def _markdown(text: str) -> str:
 
 def _latex(text: str) -> str:
     table = {c: f"\\{c}" for c in "&%$#_{}"}
-    table |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "\n": " "}
-    table |= {"<": "$<$", ">": "$>$", "[": "{[}", "]": "{]}"}
+    table |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$"}
+    table |= {"<": "$<$", ">": "$>$", "[": "{[}", "]": "{]}", "\n": " "}
     return "".join(_escaped(text, table))
 
 
