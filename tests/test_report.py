@@ -154,12 +154,23 @@ STUDY = Study(name="tiny", question="Q?", settings=Settings(), cells=cells, pres
 """
 
 
+FIGURES = """
+import pandas as pd
+
+def figures(tree):
+    return {'gone': tree['no such group']}
+
+def summary(tree):
+    return pd.DataFrame({"family": ["ideal"], "copies <b>": ["12 of 16"], "r": ["0.93 [0.91, 0.95]"], "p": [0.01234], "q": [float("nan")]})
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies") / "tiny"
     folder.mkdir()
     (folder / "study.py").write_text(STUDY)
-    (folder / "figures.py").write_text("def figures(tree):\n    return {'gone': tree['no such group']}\n")
+    (folder / "figures.py").write_text(FIGURES)
     return folder
 
 
@@ -219,6 +230,10 @@ def test_a_run_with_failed_cells_says_so(folder, tmp_path):
     assert "RuntimeError: <b>no luck</b>" in words
     assert "after : not computed yet" in words
     assert "--preset toy" in words
+    rows = [dict(attrs) for tag, attrs in Text(path.read_text()).tags if tag == "td"][:4]
+    assert [row["data-value"] for row in rows] == ["12", "0.93", "0.01234", ""]
+    assert "copies <b>" in words
+    assert "0.93 [0.91, 0.95]" in words
     assert "samples : one column per family" in words  # the study's own figures need a group that is missing
     assert str(tmp_path) not in path.read_text()
 

@@ -30,6 +30,7 @@ COLORS = {
     "mlp": "#606000",
 }
 MARKERS = dict(zip(COLORS, "o^v<>sDPXd*p", strict=True))
+ALIASES = {"wiener": "linear", "is": "ideal"}  # other names of the same thing
 NEUTRAL = "#8A8A8A"  # data, bands, anything that is no family
 COPY = "#D04000"  # frames of copied training images
 
@@ -40,7 +41,7 @@ def family_of(label: str) -> str:
     'linear, rank 16' and 'linear_local' are linear; 'elsewhere' is not els.
     """
     word = re.match(r"[A-Za-z]*", label).group().lower()
-    return word or label
+    return ALIASES.get(word, word) or label
 
 
 def color(label: str) -> str:

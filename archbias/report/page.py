@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -64,6 +66,7 @@ def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[t
     images = attribute(attrs, "images")
     commands, notes = reproduce(attrs, settings, study)
     sections = ["figures", "tables", "families", "data", "provenance", "reproduce"]
+    module = studies.figures(Path(study)) if study else None
     style, script = _source("report.css"), _source("report.js")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("archbias", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
@@ -75,8 +78,8 @@ def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[t
         facts=_facts(attrs, images, tree),
         troubles=troubles or [],
         contents=[(name, name if name != "reproduce" else "how to reproduce") for name in sections],
-        figures=_figures(tree, study),
-        tables=[_table(title, frame) for title, frame in tables.tables(tree).items()],
+        figures=_figures(tree, module),
+        tables=[*_summary(tree, module), *(_table(title, frame) for title, frame in tables.tables(tree).items())],
         families=_families(tree, settings, attrs),
         data=[(k, "x".join(map(str, v)) if isinstance(v, list) else v) for k, v in images.items()],
         provenance=[(k, attrs[k]) for k in PROVENANCE if k in attrs],
@@ -90,8 +93,7 @@ def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[t
     )
 
 
-def _figures(tree: xr.DataTree, study: str | Path | None) -> list[dict[str, Any]]:
-    module = studies.figures(Path(study)) if study else None
+def _figures(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
     captions = CAPTIONS | getattr(module, "CAPTIONS", {})
     with plots.style("notebook"):
         drawn = _drawn(module, tree)
@@ -114,6 +116,27 @@ def _drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:
         return module.figures(tree)
     except KeyError:
         return plots.standard(tree)
+
+
+def _summary(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
+    """The table by which the study answers its question; none where a group it reads is missing."""
+    try:
+        frame = module.summary(tree)
+    except (AttributeError, KeyError):
+        return []
+    rows = []
+    for first, *rest in frame.itertuples(index=False):
+        cells = [{"text": f"{v:.3g}" if isinstance(v, float) else str(v), "best": False, "value": _key(v)} for v in rest]
+        rows.append({"name": str(first), "cells": cells})
+    return [{"title": "Summary", "note": "the study's own table", "columns": [str(c) for c in frame.columns], "rows": rows}]
+
+
+def _key(value: Any) -> str:
+    """What a cell is sorted by: the number it starts with, else its text."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(float(value))
+    number = re.match(r"-?\d+(\.\d+)?(e-?\d+)?(?= |$)", str(value))
+    return number.group() if number else str(value)
 
 
 def _table(title: str, frame) -> dict[str, Any]:
