@@ -76,6 +76,30 @@ def test_row_alone_equals_row_in_batch_and_inputs_stay():
     assert torch.equal(phi, kept[1])
 
 
+def test_blocks_stay_within_the_memory_asked_for():
+    """Images are asked for in slices; what a slice and its distances to all samples take stays below the budget."""
+
+    class Watched:
+        def __init__(self, x):
+            self.x, self.most = x, 0
+            self.shape, self.dtype, self.device = x.shape, x.dtype, x.device
+
+        def __len__(self):
+            return len(self.x)
+
+        def __getitem__(self, which):
+            if isinstance(which, slice):
+                self.most = max(self.most, len(self.x[which]))
+            return self.x[which]
+
+    g = torch.Generator().manual_seed(0)
+    x, phi = torch.randn(50, 64, generator=g), Watched(torch.randn(5000, 64, generator=g))
+    found = N.nearest(x, phi, memory=200_000)
+    torch.testing.assert_close(found.distance, brute(x, phi.x)[0], rtol=1e-12, atol=0)
+    assert phi.most * (64 + 50) * 4 < 200_000
+    assert phi.most > 50
+
+
 def test_bad_input():
     with pytest.raises(InputError, match="one shape"):
         N.nearest(torch.zeros(2, 1, 3, 3), torch.zeros(4, 1, 2, 2))

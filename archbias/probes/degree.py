@@ -56,8 +56,7 @@ def degree_shares(
     if scale == 0:
         return torch.full((SHARES,), torch.nan, dtype=torch.float64)
     design = np.stack([rho**k for k in DEGREES], 1)
-    weight = np.ones(len(rho))
-    found, _ = nnls(design * weight[:, None], (lag / scale).cpu().numpy() * weight)
+    found, _ = nnls(design, (lag / scale).cpu().numpy())
     power = np.array([found[1], found[2], found[3], found[4:].sum()])
     return torch.from_numpy(power / power.sum()) if power.sum() > 0 else torch.full((SHARES,), torch.nan, dtype=torch.float64)
 
