@@ -61,7 +61,7 @@ class Geometry:
     def offsets(self, size: int) -> tuple[int, int]:
         """First and last offset of the window along an axis of this size."""
         half = self.window // 2
-        return (0, size - 1) if self.wraps_y and self.window >= size else (-half, half)
+        return (0, size - 1) if self.wraps_phi and self.window > size else (-half, half)
 
     def interior(self, size: int) -> tuple[int, int]:
         """Positions along an axis whose window lies inside the image: [first, last)."""
