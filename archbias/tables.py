@@ -181,13 +181,13 @@ def _ampersands(cells: list[str]) -> str:
 
 
 def _markdown(text: str) -> str:
-    return "".join(_escaped(text, {c: f"\\{c}" for c in "\\|*`<>"} | {"\n": " "}))
+    return "".join(_escaped(text, {c: f"\\{c}" for c in "\\|*`<>"} | {"\n": " ", "\r": " "}))
 
 
 def _latex(text: str) -> str:
     table = {c: f"\\{c}" for c in "&%$#_{}"}
     table |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$"}
-    table |= {"<": "$<$", ">": "$>$", "[": "{[}", "]": "{]}", "\n": " "}
+    table |= {"<": "$<$", ">": "$>$", "[": "{[}", "]": "{]}", "\n": " ", "\r": " "}
     return "".join(_escaped(text, table))
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_up_store import FAMILIES, SEEDS, tree
 from scipy.stats import norm, wilcoxon
 
@@ -136,6 +138,20 @@ def test_hostile_names_stay_in_their_cell():
     parsed = list(csv.reader(io.StringIO(tables.render(store, "csv"))))
     assert {row[1] for row in parsed[1:]} == set(names)
     assert {len(row) for row in parsed} == {9}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=3, unique=True))
+def test_any_name_survives_every_format(names):
+    frame = pd.DataFrame([(name, name, 0.5, 0.4, 0.6, 9, True, np.nan) for name in names], columns=tables.COLUMNS)
+    rows = list(csv.reader(io.StringIO(tables.csv_text({"t": frame}), newline="")))
+    assert [row[1] for row in rows[1:]] == names
+    lines = [line for line in re.split("\r|\n", tables.markdown({"t": frame})) if line.startswith("|")]
+    assert len(lines) == len(names) + 2
+    assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines} == {len(names) + 2}
+    plain = re.sub(r"\\[&%$#_{}]", "", tables.latex({"t": frame}).split("\n", 1)[1])
+    assert plain.count("{") == plain.count("}")
+    assert plain.count("&") == len(names) * (len(names) + 1)
 
 
 @pytest.mark.parametrize(

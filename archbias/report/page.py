@@ -120,9 +120,11 @@ def _drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:
 
 def _summary(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
     """The table by which the study answers its question; none where a group it reads is missing."""
+    if not hasattr(module, "summary"):
+        return []
     try:
         frame = module.summary(tree)
-    except (AttributeError, KeyError):
+    except KeyError:
         return []
     rows = []
     for first, *rest in frame.itertuples(index=False):
