@@ -157,11 +157,11 @@ def latex(found: dict[str, pd.DataFrame]) -> str:
 def csv_text(found: dict[str, pd.DataFrame]) -> str:
     """One tidy CSV of all tables at full precision, with the table's title as first column."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # names may hold anything
     writer.writerow(["table", *COLUMNS])
     for title, frame in found.items():
         for row in frame.itertuples(index=False):
-            writer.writerow([title, *(repr(float(v)) if isinstance(v, float) and v == v else "" if v != v else v for v in row)])
+            writer.writerow([title, *("" if v != v else v for v in row)])
     return text.getvalue()
 
 
