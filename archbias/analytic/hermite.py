@@ -82,11 +82,11 @@ class Basis:
             out = out * table[:, coordinate[:, slot], power[:, slot]]
         return out
 
-    def derivative(self, coefficients: Tensor, j: int) -> Tensor:
+    def derivative(self, coefficients: np.ndarray, j: int) -> np.ndarray:
         """Coefficients of d/dt_j of sum_a coefficients_a psi_a: (K, m) -> (K, m), in the same basis."""
-        out = torch.zeros_like(coefficients)
+        out = np.zeros_like(coefficients)
         has = self.lower[j] >= 0
-        out[self.lower[j][has]] = coefficients[has] * torch.from_numpy(np.sqrt(self.indices[has, j]))[:, None]
+        out[self.lower[j][has]] = coefficients[has] * np.sqrt(self.indices[has, j])[:, None]
         return out
 
 
@@ -96,7 +96,7 @@ class MomentBasis(Basis):
     def __init__(self, r: int, degree: int):
         super().__init__(total_degree(r, degree))
         self.wide = total_degree(r, 2 * degree)
-        self._root_factorial = np.sqrt([math.prod(map(math.factorial, a)) for a in self.indices.tolist()])
+        self._root_factorial = _root_factorial(self.indices)
         # Places of a + b in `wide`. The key is linear in a, so keys of sums are sums of keys.
         key = np.random.default_rng(0).integers(1, 2**62, size=r, dtype=np.uint64)
         wide_keys = self.wide.astype(np.uint64) @ key
@@ -118,7 +118,7 @@ class MomentBasis(Basis):
                 if len(has):
                     product[:, has] *= table[:, j, power[has]]
             parts.append(product.mean(0))
-        root = np.sqrt([math.prod(map(math.factorial, c)) for c in self.wide.tolist()])
+        root = _root_factorial(self.wide)
         return torch.cat(parts) * torch.from_numpy(root)
 
     def shrink(self, alpha: np.ndarray) -> np.ndarray:
@@ -151,6 +151,11 @@ class MomentBasis(Basis):
     def _places(self, k: int, n: int) -> np.ndarray:
         """Where a' + m sits among the indices, for the first n indices a' and m = indices[k]."""
         return self._inverse[self.sum[:n, k]]
+
+
+def _root_factorial(indices: np.ndarray) -> np.ndarray:
+    """sqrt(a!) = prod_j sqrt(a_j!) for each multi-index: (K, r) -> (K,)."""
+    return np.sqrt([float(math.prod(map(math.factorial, a))) for a in indices.tolist()])
 
 
 def _binomial(n: np.ndarray, k: np.ndarray) -> np.ndarray:

@@ -100,6 +100,9 @@ class PolynomialDenoiser(Denoiser):
         self.variances = tensors["variances"]
         self.r = min(spec.components, len(self.variances))
         self.terms = _powers(self.r, spec.degree) if spec.separable else _moment_basis(self.r, spec.degree)
+        # numpy, because a level is solved wherever it is first met, also inside torch.func transforms
+        self._moments = tensors["moments"].double().cpu().numpy()
+        self._deviation = np.sqrt(self.variances[: self.r].double().cpu().numpy())
         self._levels: dict[float, Tensor] = {}
 
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
@@ -124,7 +127,7 @@ class PolynomialDenoiser(Denoiser):
         """The block at one level with its exact Jacobian d block_i / d v_j: v (B, r) float64 -> (B, r), (B, r, r)."""
         scale = self.scale(torch.tensor([sigma], dtype=torch.float64))
         psi, c = self.terms.features(v / scale), self.coefficients(sigma)
-        columns = [self.terms.derivative(c, j) / scale[0, j] for j in range(self.r)]
+        columns = [torch.from_numpy(self.terms.derivative(c.numpy(), j)) / scale[0, j] for j in range(self.r)]
         together = psi @ torch.cat([c, *columns], dim=1)
         value, slopes = together[:, : self.r], together[:, self.r :]
         return value, slopes.reshape(-1, self.r, self.r).transpose(1, 2)
@@ -144,15 +147,15 @@ class PolynomialDenoiser(Denoiser):
 
     def gram(self, sigma: float) -> np.ndarray:
         """E[psi_a psi_b] over data and noise, of the joint polynomial: (K, K)."""
-        return self.terms.gram(self._tensors["moments"].double().numpy(), self._alpha(sigma))
+        return self.terms.gram(self._moments, self._alpha(sigma))
 
     def curl(self, sigma: float) -> float:
         """E|J - J^T|^2 / (4 E|J|^2) of the polynomial block, Frobenius norms, over data and noise: 0 for a gradient, at most 1."""
         if self.spec.separable or self.r < 2:
             return 0.0
-        scale = np.sqrt(self.variances[: self.r].double().numpy() + sigma**2)
-        c, gram = self.coefficients(sigma), self.gram(sigma)
-        slopes = np.stack([self.terms.derivative(c, j).numpy() / scale[j] for j in range(self.r)])  # (j, K, i)
+        scale = np.sqrt(self._deviation**2 + sigma**2)
+        c, gram = self.coefficients(sigma).numpy(), self.gram(sigma)
+        slopes = np.stack([self.terms.derivative(c, j) / scale[j] for j in range(self.r)])  # (j, K, i)
         twist = slopes - slopes.transpose(2, 1, 0)
         energy = [float(np.einsum("jki,kl,jli->", s, gram, s, optimize=True)) for s in (twist, slopes)]
         return energy[0] / (4 * energy[1])
@@ -165,16 +168,14 @@ class PolynomialDenoiser(Denoiser):
             )
         if self.spec.separable:
             higher, c = _powers(self.r, self.spec.degree + 1), self.coefficients(sigma).numpy()
-            return higher, _integrate(higher, c, self.scale(torch.tensor([sigma]))[0].numpy())
+            return higher, _integrate(higher, c, np.sqrt(self._deviation**2 + sigma**2))
         return self._higher(), self._score_match(sigma)
 
     def _alpha(self, sigma: float) -> np.ndarray:
-        variances = self.variances[: self.r].double().numpy()
-        return np.sqrt(variances / (variances + sigma**2))
+        return self._deviation / np.sqrt(self._deviation**2 + sigma**2)
 
     def _solve(self, sigma: float) -> Tensor:
-        moments, alpha = self._tensors["moments"].double().numpy(), self._alpha(sigma)
-        deviation = np.sqrt(self.variances[: self.r].double().numpy())
+        moments, alpha, deviation = self._moments, self._alpha(sigma), self._deviation
         if self.spec.separable:
             out, one = np.zeros((self.terms.size, self.r)), _moment_basis(1, self.spec.degree)
             for j in range(self.r):
@@ -184,19 +185,19 @@ class PolynomialDenoiser(Denoiser):
             return torch.from_numpy(out)
         if not self.spec.conservative:
             return torch.from_numpy(least_squares(self.gram(sigma), self.terms.cross(moments, alpha)) * deviation)
-        higher, theta = self._higher(), torch.from_numpy(self._score_match(sigma))[:, None]
+        higher, theta = self._higher(), self._score_match(sigma)[:, None]
         scale = np.sqrt(deviation**2 + sigma**2)
         columns = [higher.derivative(theta, j)[: self.terms.size, 0] / scale[j] for j in range(self.r)]
-        return torch.stack(columns, dim=1)
+        return torch.from_numpy(np.stack(columns, axis=1))
 
     def _higher(self) -> Basis:
         return _basis(self.r, self.spec.degree + 1)
 
     def _score_match(self, sigma: float) -> np.ndarray:
         """theta (K',), theta_0 = 0. The gradient of psi_a has components sqrt(a_j) psi_{a-e_j} / s_j, all of degree <= p."""
-        higher, moments, alpha = self._higher(), self._tensors["moments"].double().numpy(), self._alpha(sigma)
-        deviation = np.sqrt(self.variances[: self.r].double().numpy())
-        scale, gram, cross = np.sqrt(deviation**2 + sigma**2), self.gram(sigma), self.terms.cross(moments, alpha)
+        higher, deviation = self._higher(), self._deviation
+        gram, cross = self.gram(sigma), self.terms.cross(self._moments, self._alpha(sigma))
+        scale = np.sqrt(deviation**2 + sigma**2)
         left, right = np.zeros((higher.size, higher.size)), np.zeros(higher.size)
         for j in range(self.r):
             (has,) = np.nonzero(higher.lower[j] >= 0)
