@@ -15,6 +15,9 @@ from archbias.analytic.linear import Linear
 from archbias.data import ImageSet
 from archbias.distributions import gaussian, generated_by
 from archbias.errors import InputError
+from archbias.nets.mlp import MLP
+from archbias.nets.shallow import Shallow
+from archbias.train import Train
 
 SPECS = [
     Linear(),
@@ -74,7 +77,7 @@ def test_mean_and_covariance_are_the_product_of_step_matrices(spec, sigmas):
 @pytest.mark.parametrize("spec", SPECS, ids=repr)
 def test_twenty_thousand_samples_have_the_laws_covariance(spec):
     """Variances of 20 000 sampler outputs along every direction of the law: chi-square intervals, Bonferroni over directions."""
-    n, denoiser, sigmas = 20_000, FITTED[spec], noise.cosine(20)
+    n, denoiser, sigmas = 20_000, FITTED[spec], noise.cosine(8)
     law = generated_by(denoiser, sigmas)
     start = torch.randn(n, 2, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     out = (sample.ddim(denoiser, start, sigmas) - law.mean).flatten(1)
@@ -92,7 +95,7 @@ def test_twenty_thousand_samples_have_the_laws_covariance(spec):
 @pytest.mark.parametrize("spec", [Linear(constraint="equivariant"), Linear(constraint="local", window=3)], ids=repr)
 def test_power_spectra_of_simulated_samples(spec):
     """Per frequency the power of 20 000 one-channel samples over the law's is chi-square / dof: 2n, or n where the wave is real."""
-    n, sigmas = 20_000, noise.cosine(20)
+    n, sigmas = 20_000, noise.cosine(8)
     denoiser = spec.fit(images(c=1, h=6, w=5))
     law = generated_by(denoiser, sigmas)
     start = torch.randn(n, 1, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -206,3 +209,27 @@ def test_a_covariance_without_a_cheap_form_is_refused_when_huge():
     assert law.sample([0]).shape == (1, 3, 80, 80)
     with pytest.raises(InputError, match="no form cheaper than 19200 x 19200"):
         _ = law.covariance
+
+
+@pytest.mark.parametrize("predicts", ["image", "noise", "v"])
+def test_a_linear_layer_trained_by_gradient_descent_generates_a_gaussian(predicts):
+    """20 000 sampler outputs of a barely trained layer along every direction of its law, by chi-square intervals."""
+    spec = Shallow(noise_levels=4, predicts=predicts, train=Train(steps=30, batch=16))
+    denoiser, sigmas, n = spec.fit(images(c=1)), noise.cosine(4), 20_000
+    law = generated_by(denoiser, sigmas)
+    start = torch.randn(n, 1, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    out = (sample.ddim(denoiser, start, sigmas) - law.mean).flatten(1)
+    lam, q = torch.linalg.eigh(law.covariance.dense())
+    keep = lam > 1e-10 * lam.max()
+    ratio = ((out @ q[:, keep]) ** 2).sum(0) / lam[keep]
+    low, high = scipy.stats.chi2.ppf([(1 - CONFIDENCE) / 40, 1 - (1 - CONFIDENCE) / 40], n)
+    assert ratio.min() > low
+    assert ratio.max() < high
+
+
+def test_networks_with_hidden_layers_have_no_known_law():
+    train = Train(steps=1, batch=4)
+    with pytest.raises(LookupError, match="not affine at every noise level"):
+        generated_by(MLP(width=4, depth=1, train=train).fit(images(c=1)), noise.cosine(4))
+    with pytest.raises(LookupError, match="knows only the noise levels"):
+        generated_by(Shallow(noise_levels=2, train=train).fit(images(c=1)))

@@ -144,7 +144,11 @@ class Convolution(LinearDenoiser):
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         mean = self.tensors(y)["mean"]
         waves = torch.fft.fft2(y - mean)
-        return mean + torch.fft.ifft2(torch.einsum("bhwce,behw->bchw", self.transfer(sigma), waves)).real
+        levels, row = sigma.unique(return_inverse=True)
+        transfer = self.transfer(levels)
+        if len(levels) == 1:
+            return mean + torch.fft.ifft2(torch.einsum("hwce,behw->bchw", transfer[0], waves)).real
+        return mean + torch.fft.ifft2(torch.einsum("bhwce,behw->bchw", transfer[row], waves)).real
 
 
 class Equivariant(Convolution):

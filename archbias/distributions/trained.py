@@ -1,0 +1,30 @@
+"""What a trained network generates, where that can be known: the linear layer trained by gradient descent is still affine.
+
+Its law is the Gaussian of its own steps (`gaussian.affine`), whatever training has made of it; as training grows it tends to
+the law of the closed form. A network with hidden layers has no known law: compare its samples with the laws of closed forms.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..nets.network import NetworkDenoiser
+from ..nets.shallow import Shallow
+from . import gaussian
+from .base import GeneratedDistribution, generated_by
+
+
+@generated_by.register
+def _(denoiser: NetworkDenoiser, sigmas: Tensor | None = None) -> GeneratedDistribution:
+    spec = denoiser.spec
+    if not isinstance(spec, Shallow) or spec.degree > 1 or spec.conditioning == "blind":
+        raise LookupError(
+            f"no closed-form law is known for a trained {type(spec).__name__} that is not affine at every noise level; "
+            "compare its samples with the laws of closed-form families, for example those of archbias.analytic.linear"
+        )
+    if sigmas is None:
+        raise LookupError(
+            "a trained linear network knows only the noise levels it was trained at, got the continuous limit; "
+            f"give sigmas, for example archbias.noise.schedule({spec.levels_of!r}, {spec.noise_levels})"
+        )
+    return gaussian.affine(denoiser, sigmas)
