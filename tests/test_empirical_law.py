@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from archbias import noise, sample, seeds
 from archbias.analytic.bottleneck import Bottleneck
+from archbias.analytic.ideal import Ideal
 from archbias.data import ImageSet
 from archbias.distributions import generated_by
 from archbias.errors import InputError
@@ -28,7 +29,10 @@ LINEAR = Bottleneck(kind="linear", rank=3)
 MIXTURE = Bottleneck(kind="mixture", rank=3, components=2)
 CONFINED = Bottleneck(kind="confined", rank=3)
 UNRESTRICTED = Bottleneck(kind="unrestricted", rank=3)
-FITTED = {spec: spec.fit(images(60) if spec is MIXTURE else images()) for spec in (LINEAR, MIXTURE, CONFINED, UNRESTRICTED)}
+IDEAL = Ideal()
+FITTED = {
+    spec: spec.fit(images(60) if spec is MIXTURE else images()) for spec in (LINEAR, MIXTURE, CONFINED, UNRESTRICTED, IDEAL)
+}
 
 
 @pytest.mark.parametrize("spec", FITTED, ids=repr)
@@ -37,21 +41,21 @@ FITTED = {spec: spec.fit(images(60) if spec is MIXTURE else images()) for spec i
 def test_push_is_the_sampler_seed_by_seed(spec, ratios, top, zero):
     """`push` runs r dimensions, the sampler d; both from the same noise."""
     values = [top, *(top * np.cumprod(ratios)).tolist()]
-    sigmas = torch.tensor([*values, 0.0] if zero or "ed" in spec.kind else values, dtype=torch.float64)
+    sigmas = torch.tensor([*values, 0.0] if zero or spec in (CONFINED, UNRESTRICTED, IDEAL) else values, dtype=torch.float64)
     start = seeds.normal(range(4), SHAPE, dtype=torch.float64)
     want = sample.ddim(FITTED[spec], start, sigmas)
     got = generated_by(FITTED[spec], sigmas).push(start)
     assert (got - want).abs().max() <= 1e-9 * want.abs().max()
 
 
-@pytest.mark.parametrize("spec", [CONFINED, UNRESTRICTED], ids=repr)
+@pytest.mark.parametrize("spec", [CONFINED, UNRESTRICTED, IDEAL], ids=repr)
 def test_samples_are_the_training_images_each_with_weight_one_over_n(spec):
     """3000 sampler outputs: all on an atom; counts inside binomial intervals (Bonferroni) and a chi-square test."""
     n, denoiser = 3000, FITTED[spec]
     data = images().images.double()
     x = data.flatten(1).numpy()
     v = np.linalg.svd(x - x.mean(0))[2][:3].T
-    points = x if spec is UNRESTRICTED else x.mean(0) + (x - x.mean(0)) @ v @ v.T
+    points = x if spec is not CONFINED else x.mean(0) + (x - x.mean(0)) @ v @ v.T
     start = torch.randn(n, *SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     out = sample.ddim(denoiser, start, noise.geometric(300, 1e-3, 300.0)).flatten(1).numpy()
     distance = ((out[:, None] - points) ** 2).sum(-1)
@@ -64,7 +68,7 @@ def test_samples_are_the_training_images_each_with_weight_one_over_n(spec):
     assert scipy.stats.chisquare(counts).pvalue > 1 - CONFIDENCE
 
 
-@pytest.mark.parametrize("spec", [CONFINED, UNRESTRICTED], ids=repr)
+@pytest.mark.parametrize("spec", [CONFINED, UNRESTRICTED, IDEAL], ids=repr)
 class TestAtoms:
     def test_moments_and_probabilities(self, spec):
         law = generated_by(FITTED[spec])

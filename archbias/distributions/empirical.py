@@ -1,4 +1,4 @@
-"""What bottleneck denoisers with a nonlinear decoder generate: atoms, or a mixture, carried by the r-dimensional plane.
+"""What the ideal denoiser and bottlenecks with a nonlinear decoder generate: atoms, or a mixture on the r-dimensional plane.
 
 The codes z = V^T (y - mu) move among themselves, whatever happens outside the plane: with g = E[c | z] (`bottleneck`)
 
@@ -6,6 +6,7 @@ The codes z = V^T (y - mu) move among themselves, whatever happens outside the p
 
 which is the ideal flow of the projected data (or of the mixture). In the continuous limit from s_0 = infinity to 0
 
+    ideal           (1/N) sum_i delta(x - x_i)                      the same flow with r = d: the training set again
     unrestricted    (1/N) sum_i delta(x - x_i)                      every sample is a training image
     confined        (1/N) sum_i delta(x - mu - V V^T (x_i - mu))    every sample is a projected training image
     mixture         sum_k w_k N(mu + V m_k, V C_k V^T)              and, ending at s_T > 0, the same convolved with N(0, s_T^2 I)
@@ -13,7 +14,7 @@ which is the ideal flow of the projected data (or of the mixture). In the contin
 Finite steps have no closed law. `push` runs them in r dimensions and is exact seed by seed, also outside the plane, where a
 step multiplies y - mu by s'/s; `mean`, `covariance` and `log_prob` are those of the limit.
 
-Source: Levine & Weiss, arXiv 2605.16415, on bottleneck denoisers.
+Sources: Levine & Weiss, arXiv 2605.16415, on bottleneck denoisers; Kamb & Ganguli, arXiv 2412.20292, section 2, on the ideal one.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ import torch
 from torch import Tensor
 
 from .. import noise as levels
+from .. import sample
 from ..analytic import moments
 from ..analytic.bottleneck import ConfinedBottleneck, InPlane, MixtureBottleneck, UnrestrictedBottleneck
+from ..analytic.ideal import IdealDenoiser
+from ..denoise import Denoiser
 from ..errors import InputError
 from ..linalg import LowRank, Operator
 from ..seeds import generator, normal
@@ -39,12 +43,12 @@ DRAWS = 1  # the stream of a seed that draws from a limit law; stream 0 is the s
 
 
 class Lifted(GeneratedDistribution):
-    """A law whose randomness lives in the codes of a bottleneck.
+    """A law that is explicit in the continuous limit and, for finite steps, runs them.
 
     steps: the sampler's levels, or None for the continuous limit.
     """
 
-    def __init__(self, denoiser: InPlane | UnrestrictedBottleneck, steps: Tensor | None, push: Callable[[Tensor], Tensor]):
+    def __init__(self, denoiser: Denoiser, steps: Tensor | None, push: Callable[[Tensor], Tensor]):
         self.denoiser, self.steps, self._push = denoiser, steps, push
         self.shape = denoiser.shape
 
@@ -79,7 +83,7 @@ class Atoms(Lifted):
     points: (N, C, H, W) float64.
     """
 
-    def __init__(self, denoiser, points: Tensor, steps: Tensor | None, push: Callable[[Tensor], Tensor]):
+    def __init__(self, denoiser: Denoiser, points: Tensor, steps: Tensor | None, push: Callable[[Tensor], Tensor]):
         super().__init__(denoiser, steps, push)
         self.points = points
         self._covariance: Operator | None = None
@@ -172,6 +176,13 @@ class LiftedMixture(Lifted):
 
 
 @generated_by.register
+def _(denoiser: IdealDenoiser, sigmas: Tensor | None = None) -> GeneratedDistribution:
+    steps = _to_zero(denoiser, sigmas)
+    points = denoiser.state()["images"].to(torch.float64)
+    return Atoms(denoiser, points, steps, lambda n: sample.ddim(denoiser, n, _levels(steps)))
+
+
+@generated_by.register
 def _(denoiser: UnrestrictedBottleneck, sigmas: Tensor | None = None) -> GeneratedDistribution:
     steps = _to_zero(denoiser, sigmas)
     state = denoiser.state()
@@ -225,7 +236,7 @@ def _ratios(steps: Tensor | None) -> list[tuple[float, float]]:
     return [(s, t / s) for s, t in zip(values[:-1], values[1:], strict=True)]
 
 
-def _to_zero(denoiser: InPlane | UnrestrictedBottleneck, sigmas: Tensor | None) -> Tensor | None:
+def _to_zero(denoiser: Denoiser, sigmas: Tensor | None) -> Tensor | None:
     steps = None if sigmas is None else levels.check(sigmas)
     if steps is not None and steps[-1] > 0:
         raise LookupError(
