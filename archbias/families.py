@@ -17,14 +17,38 @@ from pathlib import Path
 import safetensors
 from safetensors.torch import save_file
 
+from .analytic.bottleneck import Bottleneck
 from .analytic.ideal import Ideal
 from .analytic.linear import Linear
+from .analytic.polynomial import Polynomial
+from .analytic.power_features import PowerFeatures
+from .analytic.power_patches import PowerPatches
+from .analytic.score_machines import BBELS, ELS, ES, LS
 from .denoise import Denoiser, Spec, configure, from_json, to_json
 from .errors import InputError, nearest
+from .nets.dit import DiT
+from .nets.mlp import MLP, PatchMLP
+from .nets.resnet import ResNet
+from .nets.shallow import Shallow
+from .nets.unet import UNet
 
 FAMILIES: dict[str, type[Spec]] = {
     "ideal": Ideal,
+    "es": ES,
+    "ls": LS,
+    "els": ELS,
+    "bbels": BBELS,
     "linear": Linear,
+    "polynomial": Polynomial,
+    "power_features": PowerFeatures,
+    "power_patches": PowerPatches,
+    "bottleneck": Bottleneck,
+    "shallow": Shallow,
+    "unet": UNet,
+    "resnet": ResNet,
+    "mlp": MLP,
+    "patch_mlp": PatchMLP,
+    "dit": DiT,
 }
 
 for _entry in entry_points(group="archbias.families"):
