@@ -174,7 +174,9 @@ def _streams(seeds: Iterable[int], rows: int) -> list[np.random.Generator]:
 
 def _draw(streams: list[np.random.Generator], y: Tensor) -> Tensor:
     """Fresh standard normal noise of y's shape, row b from streams[b]."""
-    draws = np.stack([stream.standard_normal(tuple(y.shape[1:])) for stream in streams])
+    draws = np.empty(tuple(y.shape))
+    for row, stream in zip(draws, streams, strict=True):
+        stream.standard_normal(out=row)
     return torch.from_numpy(draws).to(y)
 
 

@@ -82,17 +82,32 @@ class Line:
     def log_density(self, x: Tensor) -> Tensor:
         """(n,) -> (n,): log of the sum over every preimage."""
         left, right = self._brackets(x)
-        which = left[0]
-        a, b = self.z[left[1]].clone(), self.z[right].clone()
-        rising = self.x[right] > self.x[left[1]]
-        for _ in range(50):
-            middle = (a + b) / 2
-            value = self.push(middle)[0]
-            lower = (value < x[which]) == rising
-            a, b = torch.where(lower, middle, a), torch.where(lower, b, middle)
-        z = (a + b) / 2
+        which, node = left
+        z = self._root(x[which], node, right)
         term = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) / self.push(z)[1].abs()
         return torch.zeros_like(x).index_add(0, which, term).log()
+
+    def _root(self, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """T(z) = x between two nodes: Newton kept inside the bracket, bisection where it stalls."""
+        a, b = self.z[left].clone(), self.z[right].clone()
+        low, high = self.x[left], self.x[right]
+        rising = high > low
+        z = a + (b - a) * ((x - low) / (high - low)).clamp(0, 1)
+        active = torch.arange(len(z))
+        for count in range(60):
+            value, slope, _ = self.push(z[active])
+            miss = value - x[active]
+            below = (miss < 0) == rising[active]
+            a[active], b[active] = torch.where(below, z[active], a[active]), torch.where(below, b[active], z[active])
+            new = z[active] - miss / slope
+            inside = (new > a[active]) & (new < b[active]) & (count < 8)
+            new = torch.where(inside, new, (a[active] + b[active]) / 2)
+            done = (miss.abs() <= 1e-14 * (1 + x[active].abs())) | ((new - z[active]).abs() <= 1e-15 * (1 + new.abs()))
+            z[active[~done]] = new[~done]
+            active = active[~done]
+            if not len(active):
+                break
+        return z
 
     def _brackets(self, x: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Which query lies between which neighbouring nodes: ((query, left node), right node)."""
