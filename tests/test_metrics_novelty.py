@@ -108,3 +108,13 @@ def test_bad_input():
     with pytest.raises(InputError, match="image 2"):
         N.nearest(torch.zeros(1, 2), torch.tensor([[0.0, 1.0], [0.0, 0.0], [torch.inf, 0.0]]))
     assert N.nearest(torch.zeros(0, 2), torch.zeros(3, 2)).distance.shape == (0,)
+
+
+def test_quantised_windows_with_thousands_of_ties():
+    """Pixels of few grey levels, mostly background: many images at one distance, which is where exact search gets slow."""
+    g = torch.Generator().manual_seed(0)
+    phi = (torch.randint(0, 3, (4000, 6), generator=g) * (torch.rand(4000, 6, generator=g) < 0.2)).float() / 2 - 1
+    x = (torch.randint(0, 3, (60, 6), generator=g) * (torch.rand(60, 6, generator=g) < 0.5)).float() / 2 - 0.9
+    for memory in (20_000, 2**28):
+        check(x, phi, memory=memory)
+        check(phi[:30], phi, memory=memory)

@@ -10,8 +10,9 @@ few of every sample are measured again as |x - phi| in float64. Rounding in the 
 
     |error of d^2| <= 2 (d + 4) u (|x| + |phi|)^2        u the unit roundoff (Higham 2002, eq. 3.5), data centred first
 
-and a sample whose discarded candidates are not all provably farther than the second nearest is searched again in float64
-and, if equal distances still leave it open, by differences. Memory is bounded by `memory` whatever the number of images.
+and a sample whose discarded candidates are not all provably farther than the second nearest is searched again in float64.
+What is still open then are ties: more than CANDIDATES images at one distance to that rounding (1e-12 of d^2); the first of
+them is named. Memory is bounded by `memory` whatever the number of images.
 """
 
 from __future__ import annotations
@@ -85,83 +86,102 @@ def nearest(samples: Tensor, images: Tensor, *, memory: int = 2**28) -> Nearest:
     return Nearest(*(torch.cat(column) for column in zip(*pieces, strict=True)))
 
 
+class _Squares:
+    """Blocks of approximate squared distances between queries x (B, d) and images, with a bound on their rounding."""
+
+    def __init__(self, x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int):
+        d = x.shape[1]
+        centre = (
+            phi[: min(len(phi), 256)].to(x.device, torch.float64).mean(0).to(dtype)
+        )  # any shift will do; this shortens vectors
+        self.centre = centre if bool(torch.isfinite(centre).all()) else torch.zeros_like(centre)
+        self.q = x.to(dtype) - self.centre
+        self.q2 = self.q.double().square().sum(1).to(dtype)
+        self.phi, self.longest = phi, 0.0
+        self.block = max(1, memory // (self.q.element_size() * (3 * d + 3 * len(x)) + 16 * d))
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        """(start, (B, block)) for all images in turn."""
+        for start in range(0, len(self.phi), self.block):
+            p = self.phi[start : start + self.block].to(self.q) - self.centre
+            p2 = p.square().sum(1)
+            if not bool(torch.isfinite(p2).all()):
+                bad = start + int((~torch.isfinite(p2)).nonzero()[0, 0])
+                raise InputError(f"every pixel must be finite, got NaN or infinity in image {bad}; remove it or mend the file")
+            self.longest = max(self.longest, float(p2.max()))
+            yield start, torch.addmm(p2[None, :], self.q, p.T, alpha=-2).add_(self.q2[:, None])
+
+    @property
+    def bound(self) -> Tensor:
+        """(B,) largest error of a squared distance, once all blocks have been seen."""
+        scale = (self.q2.double().sqrt() + self.longest**0.5) ** 2
+        return 2 * (self.q.shape[1] + 4) * torch.finfo(self.q.dtype).eps * scale
+
+
 def _search(x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    d, n = x.shape[1], len(phi)
-    centre = phi[: min(n, 256)].to(x.device, torch.float64).mean(0).to(dtype)  # any shift will do; this one shortens vectors
-    if not bool(torch.isfinite(centre).all()):
-        centre = torch.zeros_like(centre)
-    q = x.to(dtype) - centre
-    q2 = q.double().square().sum(1).to(dtype)
-    block = max(1, memory // (q.element_size() * (3 * d + 3 * len(x)) + 16 * d))
-    keep = min(CANDIDATES, n)
-    best = q.new_full((len(x), 0), 0)
+    squares = _Squares(x, phi, dtype, memory)
+    keep = min(CANDIDATES, len(phi))
+    best = squares.q.new_full((len(x), 0), 0)
     where = torch.zeros(len(x), 0, dtype=torch.int64, device=x.device)
-    longest = 0.0
-    for start, p in _blocks(phi, block, x.device):
-        p = p.to(dtype) - centre
-        p2 = p.square().sum(1)
-        if not bool(torch.isfinite(p2).all()):
-            bad = start + int((~torch.isfinite(p2)).nonzero()[0, 0])
-            raise InputError(f"every pixel must be finite, got NaN or infinity in image {bad}; remove it or mend the file")
-        longest = max(longest, float(p2.max()))
-        squared = torch.addmm(p2[None, :], q, p.T, alpha=-2).add_(q2[:, None])
-        value, column = squared.topk(min(keep, len(p)), dim=1, largest=False)
+    for start, squared in squares:
+        value, column = squared.topk(min(keep, squared.shape[1]), dim=1, largest=False)
         best, where = torch.cat([best, value], 1), torch.cat([where, column + start], 1)
         if best.shape[1] > keep:
             best, chosen = best.topk(keep, dim=1, largest=False)
             where = where.gather(1, chosen)
-    exact = _measure(x, phi, where)
-    result = _first_two(exact, where)
-    if n <= keep:
+    result = _first_two(_measure(x, phi, where), where)
+    if len(phi) <= keep:
         return result
     # A discarded image has approximate d^2 of at least best.max(1), so its true d^2 is at least that minus the bound.
-    unit = torch.finfo(dtype).eps
-    bound = 2 * (d + 4) * unit * (q2.double().sqrt() + longest**0.5) ** 2
-    open_rows = (best.amax(1).double() - bound <= result[2] ** 2).nonzero()[:, 0]
+    open_rows = (best.amax(1).double() - squares.bound <= result[2] ** 2).nonzero()[:, 0]
     if len(open_rows):
-        wide = dtype == torch.float64
-        again = _brute(x[open_rows], phi, block) if wide else _search(x[open_rows], phi, torch.float64, memory)
+        if dtype == torch.float64:
+            again = _ties(x[open_rows], phi, where[open_rows], memory)
+        else:
+            again = _search(x[open_rows], phi, torch.float64, memory)
         for column, value in zip(result, again, strict=True):
             column[open_rows] = value
     return result
 
 
-def _blocks(phi: Tensor, block: int, device: torch.device) -> Iterator[tuple[int, Tensor]]:
-    for start in range(0, len(phi), block):
-        yield start, phi[start : start + block].to(device)
+def _ties(x: Tensor, phi: Tensor, where: Tensor, memory: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """For rows with more candidates at one distance (to rounding) than are kept: adds the first image at each distance."""
+    squares = _Squares(x, phi, torch.float64, memory)
+    near, _, far, _ = _first_two(_measure(x, phi, where), where)
+    first, second = (torch.full_like(where[:, 0], -1) for _ in range(2))
+    for start, squared in squares:
+        for limit, name in ((near, first), (far, second)):
+            hit = squared <= (limit**2 + squares.bound)[:, None]
+            if name is second:
+                mine = ((first >= start) & (first < start + squared.shape[1])).nonzero()[:, 0]
+                hit[mine, first[mine] - start] = False
+            new = hit.any(1) & (name < 0)
+            name[new] = hit[new].byte().argmax(1) + start
+    where = torch.cat([where, first[:, None], second[:, None]], 1)
+    where = torch.where(where < 0, where[:, :1], where)
+    return _first_two(_measure(x, phi, where), where)
+
+
+def _rows(phi: Tensor, where: Tensor) -> Iterator[Tensor]:
+    """The images at `where`, one column at a time, in float64."""
+    for k in range(where.shape[1]):
+        yield phi[where[:, k].to(phi.device)].to(where.device, torch.float64)
 
 
 def _measure(x: Tensor, phi: Tensor, where: Tensor) -> Tensor:
     """(B, K) L2 distances to the images at `where`, by differences in float64."""
     wide = x.double()
-    columns = [
-        (wide - phi[where[:, k].to(phi.device)].to(x.device, torch.float64)).square().sum(1) for k in range(where.shape[1])
-    ]
-    return torch.stack(columns, 1).sqrt()
+    return torch.stack([(wide - p).square().sum(1) for p in _rows(phi, where)], 1).sqrt()
 
 
 def _first_two(distance: Tensor, where: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The two least distances of every row, equal ones by the smaller index."""
+    """The two least distances of every row, equal ones by the smaller index; an index given twice counts once."""
     where, order = where.sort(1)
-    distance, second = distance.gather(1, order).sort(dim=1, stable=True)
+    distance = distance.gather(1, order)
+    again = torch.nn.functional.pad(where[:, 1:] == where[:, :-1], (1, 0))
+    distance, second = distance.masked_fill(again, torch.inf).sort(dim=1, stable=True)
     where = where.gather(1, second)
     if distance.shape[1] == 1:
         alone = torch.full_like(distance[:, 0], torch.inf)
         return distance[:, 0], where[:, 0], alone, torch.full_like(where[:, 0], -1)
     return distance[:, 0].clone(), where[:, 0].clone(), distance[:, 1].clone(), where[:, 1].clone()
-
-
-def _brute(x: Tensor, phi: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """By differences, one sample at a time: for samples with many images at exactly the same distance."""
-    rows = []
-    for row in x.double():
-        distance, where = row.new_zeros(0), torch.zeros(0, dtype=torch.int64, device=x.device)
-        for start, p in _blocks(phi, block, x.device):
-            here = (p.double() - row).square().sum(1).sqrt()
-            distance = torch.cat([distance, here])
-            where = torch.cat([where, torch.arange(start, start + len(p), device=x.device)])
-            distance, order = distance.sort(stable=True)
-            distance, where = distance[:2], where[order[:2]]
-        rows.append((distance, where))
-    distance, where = torch.stack([r[0] for r in rows]), torch.stack([r[1] for r in rows])
-    return _first_two(distance, where)

@@ -42,12 +42,12 @@ class Settings(cells.Settings):
     windows: candidates of the calibration. calibration_seeds: seeds whose trajectories it uses, other than those judged.
     """
 
-    data: Images = Images(name="fashion_mnist", n=600, size=16)
+    data: Images = Images(name="fashion_mnist", n=300, size=16)
     held_out: int = 300
-    card_levels: int = 10
+    card_levels: int = 8
     points: int = 4
-    windows: tuple[int, ...] = (1, 3, 5, 7, 9, 11, 13, 15)
-    calibration_seeds: int = 6
+    windows: tuple[int, ...] = (1, 3, 5, 7, 9, 11, 15)
+    calibration_seeds: int = 4
     families: dict[str, Spec] = field(default_factory=_nets)
 
     def unseen(self) -> ImageSet:
