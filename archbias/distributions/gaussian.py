@@ -19,7 +19,8 @@ so the generated spectrum is a weighted geometric mean of the window's eigenvalu
 channels the C x C maps of different levels do not commute and M is integrated by the fourth-order Magnus method.
 
 Sources: Levine & Weiss, arXiv 2605.16415 (linear denoisers generate Gaussians); Song et al. 2021, eq. 13 (the flow);
-Blanes et al., *The Magnus expansion and some of its applications*, Physics Reports 470 (2009), section 5. The closed form of the local limit is derived here.
+Blanes et al., *The Magnus expansion and some of its applications*, Physics Reports 470 (2009), section 5.
+The closed form of the local limit is derived here.
 """
 
 from __future__ import annotations
