@@ -137,7 +137,7 @@ def _run(a: argparse.Namespace) -> int:
     else:
         with listener:
             state = studies.run(study, settings, folder, device=a.device, listener=listener)
-    if state.done:
+    if not state.failed and not state.waiting:
         _draw(folder, study.folder, "notebook", None, ("png", "pdf"), a.quiet)
         _summary(folder, study.folder)
     if not a.quiet:
@@ -241,12 +241,10 @@ def _draw(folder: Path, source: Path, style: str, venue: str | None, formats: Se
     if unknown:
         raise InputError(f"unknown figure format {sorted(unknown)[0]!r}; choose from pdf, png, svg")
     module = studies.figures(source)
-    if module is None:
-        return []
     tree = results.open_study(folder)
     written = []
     with plots.style(style, venue):
-        for name, figure in module.figures(tree).items():
+        for name, figure in (module.figures if module else plots.standard)(tree).items():
             written += plots.save(figure, folder / "figures" / name, formats, tree.attrs)
     if not quiet:
         for path in written:

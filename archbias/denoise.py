@@ -79,6 +79,8 @@ def from_json(cls: type, value: dict[str, Any]) -> Any:
             namespace = vars(sys.modules[module])
             kind = namespace[v["type"]]
             return kind(**{k: build(w, kind.__module__) for k, w in v.items() if k != "type"})
+        if isinstance(v, dict):
+            return {k: build(w, module) for k, w in v.items()}
         return tuple(build(w, module) for w in v) if isinstance(v, list) else v
 
     return configure(cls, **{k: build(v, cls.__module__) for k, v in value.items() if k != "type"})

@@ -18,6 +18,7 @@ import safetensors
 from safetensors.torch import save_file
 
 from .analytic.bottleneck import Bottleneck
+from .analytic.bottleneck import Bottleneck
 from .analytic.ideal import Ideal
 from .analytic.linear import Linear
 from .analytic.polynomial import Polynomial
@@ -44,10 +45,10 @@ FAMILIES: dict[str, type[Spec]] = {
     "power_patches": PowerPatches,
     "bottleneck": Bottleneck,
     "shallow": Shallow,
-    "unet": UNet,
-    "resnet": ResNet,
     "mlp": MLP,
     "patch_mlp": PatchMLP,
+    "resnet": ResNet,
+    "unet": UNet,
     "dit": DiT,
 }
 

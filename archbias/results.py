@@ -41,11 +41,11 @@ VARIABLES = {
     "prediction": ("predicted sample from the same noise", "pixel value in [-1, 1]"),
     "mean": ("mean of the generated law", "pixel value in [-1, 1]"),
     "eigenvalue": ("covariance eigenvalue of the generated law", "squared pixel value"),
-    "sample_eigenvalue": ("covariance eigenvalue of the samples", "squared pixel value"),
-    "law_eigenvalue": (
-        "eigenvalue of the sample covariance under the generated law, same number of samples",
-        "squared pixel value",
-    ),
+    "mode_variance": ("variance of the samples along a principal direction of the data", "squared pixel value"),
+    "law_variance": ("variance of the generated law along a principal direction of the data", "squared pixel value"),
+    "data_variance": ("variance of the training images along their principal direction", "squared pixel value"),
+    "n_variance": ("number of samples whose variance was taken", "1"),
+
     "r": ("Pearson correlation over pixels and channels", "1"),
     "r_squared": ("square of the Pearson correlation", "1"),
     "explained": ("explained share 1 - SSE/SST", "1"),
@@ -115,7 +115,7 @@ def provenance() -> dict[str, str | int]:
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a subclass of str, which HDF5 does not take
         "numpy": np.__version__,
         "threads": torch.get_num_threads(),
     }
@@ -339,4 +339,4 @@ def open_study(path: str | Path) -> xr.DataTree:
 
 def _unicode(ds: xr.Dataset) -> xr.Dataset:
     """Text as NumPy unicode, which pandas, seaborn and `sel` all take (Zarr hands out variable-length strings)."""
-    return ds.assign({k: (v.dims, v.values.astype(str), v.attrs) for k, v in ds.variables.items() if v.dtype.kind in "TO"})
+    return ds.assign({k: (v.dims, np.array(v.values.tolist(), dtype=str).reshape(v.shape), v.attrs) for k, v in ds.variables.items() if v.dtype.kind in "TO"})

@@ -339,7 +339,12 @@ def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
 
 
 class Quiet:
-    """Hears of a run's progress and says nothing; a subclass shows it."""
+    """Hears of a run's progress and says nothing; `archbias.cli.Bars` shows it."""
+
+    def __enter__(self) -> Quiet:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
 
     def start(self, cells: Sequence[Cell], done: Sequence[str]) -> None: ...
 

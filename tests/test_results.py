@@ -1,0 +1,148 @@
+"""The store: whole or absent, checked, joined without losing a label."""
+
+import errno
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archbias import results
+from archbias.errors import InputError
+
+
+def group(family: str, seeds=range(3), value: float = 1.0) -> xr.Dataset:
+    n = len(list(seeds))
+    return xr.Dataset(
+        {
+            "distance": (("family", "seed"), np.full((1, n), value)),
+            "nearest_id": (("family", "seed"), np.array([[f"{family}-{i}" for i in range(n)]])),
+            "copy": (("family", "seed"), np.arange(n)[None] % 2 == 0),
+        },
+        {"family": [family], "seed": np.array(list(seeds))},
+    )
+
+
+def test_a_cell_reads_back_with_names_units_and_attributes(tmp_path):
+    results.write_cell(tmp_path / "a.nc", {"novelty": group("linear")}, {"spec": "x"})
+    tree = results.read_cell(tmp_path / "a.nc")
+    xr.testing.assert_equal(tree["novelty"].to_dataset(), group("linear"))
+    assert tree.attrs["spec"] == "x"
+    for variable in tree["novelty"].variables.values():
+        assert variable.attrs["long_name"]
+        assert "units" in variable.attrs
+
+
+def test_a_variable_nobody_described_is_refused(tmp_path):
+    with pytest.raises(InputError, match="'mystery'"):
+        results.write_cell(tmp_path / "a.nc", {"x": xr.Dataset({"mystery": ("seed", [1.0])})}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_joined_labels_are_never_cut_to_the_first_cells_length(tmp_path):
+    names = ["wie", "wiener", "a much longer label of a family", "é"]
+    paths = []
+    for i, name in enumerate(names):
+        paths.append(tmp_path / f"{i}.nc")
+        results.write_cell(paths[-1], {"novelty": group(name, value=float(i))}, {})
+    results.collect(paths, tmp_path / "store.zarr", {"study": "t"})
+    ds = results.open_study(tmp_path)["novelty"].to_dataset()
+    assert ds["family"].values.tolist() == names
+    assert ds["nearest_id"].sel(family="wiener").values.tolist() == ["wiener-0", "wiener-1", "wiener-2"]
+    for i, name in enumerate(names):
+        assert (ds["distance"].sel(family=name) == i).all()
+    again = tmp_path / "again.nc"
+    results.write_cell(again, {"novelty": ds.load()}, {})  # what was read from a store can be written again
+    assert results.read_cell(again)["novelty"]["family"].values.tolist() == names
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), min_size=1, max_size=6, unique=True))
+def test_joining_places_every_value_and_leaves_holes_empty(tmp_path_factory, cells):
+    folder = tmp_path_factory.mktemp("join")
+    paths = []
+    for i, (family, seed) in enumerate(cells):
+        paths.append(folder / f"{i}.nc")
+        results.write_cell(paths[-1], {"novelty": group(family, [seed], value=i + 0.5)}, {})
+    results.collect(paths, folder / "store.zarr", {})
+    ds = results.open_study(folder)["novelty"].to_dataset()
+    for i, (family, seed) in enumerate(cells):
+        assert ds["distance"].sel(family=family, seed=seed) == i + 0.5
+    assert int(ds["distance"].notnull().sum()) == len(cells)
+    assert int((ds["nearest_id"] != "").sum()) == len(cells)
+
+
+def test_large_variables_are_filled_cell_by_cell(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "LARGE", 100)
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((3, 4, 1, 5, 5)).astype("f4")
+    for i in range(3):
+        ds = xr.Dataset(
+            {"sample": (("family", "seed", "channel", "row", "column"), values[i : i + 1])}, {"family": [str(i)], "seed": range(4)}
+        )
+        results.write_cell(tmp_path / f"{i}.nc", {"samples": ds}, {})
+    results.collect([tmp_path / f"{i}.nc" for i in range(3)], tmp_path / "store.zarr", {})
+    np.testing.assert_array_equal(results.open_study(tmp_path)["samples/sample"].values, values)
+
+
+@pytest.mark.parametrize("where", [0.3, 0.5, 0.7, 0.9])
+def test_a_damaged_cell_is_found(tmp_path, where):
+    path = tmp_path / "a.nc"
+    ds = xr.Dataset({"distance": ("seed", np.random.default_rng(0).standard_normal(20_000))})
+    results.write_cell(path, {"novelty": ds}, {})
+    data = bytearray(path.read_bytes())
+    data[int(where * len(data))] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(results.CorruptCell):
+        results.read_cell(path)
+
+
+def test_a_cut_cell_is_found(tmp_path):
+    path = tmp_path / "a.nc"
+    results.write_cell(path, {"novelty": group("linear")}, {})
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(results.CorruptCell):
+        results.read_cell(path)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def full(self, path, **_):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", full)
+    with pytest.raises(OSError, match="No space"):
+        results.write_cell(tmp_path / "a.nc", {"novelty": group("linear")}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_replaces_the_old_one_whole_or_not_at_all(tmp_path, monkeypatch):
+    results.write_cell(tmp_path / "a.nc", {"novelty": group("linear")}, {})
+    results.collect([tmp_path / "a.nc"], tmp_path / "store.zarr", {"round": 1})
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as m:
+        m.setattr(results._Group, "flush", fail)
+        with pytest.raises(OSError, match="No space"):
+            results.collect([tmp_path / "a.nc"], tmp_path / "store.zarr", {"round": 2})
+    assert results.open_study(tmp_path).attrs["round"] == 1
+    results.collect([tmp_path / "a.nc"], tmp_path / "store.zarr", {"round": 3})
+    assert results.open_study(tmp_path).attrs["round"] == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc", "store.zarr"]
+
+
+def test_opening_nothing_says_what_to_do(tmp_path):
+    with pytest.raises(InputError, match="archbias run"):
+        results.open_study(tmp_path)
+
+
+def test_the_digest_sees_values_names_and_dimensions():
+    tree = xr.DataTree.from_dict({"novelty": group("linear")})
+    same = xr.DataTree.from_dict({"novelty": group("linear")})
+    assert results.digest(tree) == results.digest(same)
+    assert results.digest(tree) != results.digest(xr.DataTree.from_dict({"novelty": group("linear", value=1 + 1e-16 + 1e-15)}))
+    assert results.digest(tree) != results.digest(xr.DataTree.from_dict({"other": group("linear")}))
+    assert results.digest(tree) != results.digest(xr.DataTree.from_dict({"novelty": group("linear").rename(seed="step")}))
