@@ -6,12 +6,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from archbias import cells, probes, sample, seeds
+from archbias import calibrate, cells, probes
 from archbias.analytic.ideal import Ideal
 from archbias.analytic.linear import Linear
 from archbias.analytic.score_machines import BBELS, ELS, LS
 from archbias.data import ImageSet
-from archbias.denoise import Denoiser, Spec
+from archbias.denoise import Spec
 from archbias.metrics import agreement
 from archbias.nets.resnet import ResNet
 from archbias.nets.unet import UNet
@@ -159,44 +159,33 @@ def foretold(label: str, settings: Settings) -> cells.Cell:
 
 
 def calibrated(label: str, settings: Settings) -> cells.Cell:
-    """The same kind of machine with windows calibrated on the network's own trajectories, from other seeds.
-
-    Protocol: at each level the window of least squared distance between the machine's and the network's denoised images,
-    summed over the calibration seeds; then never larger at a smaller sigma.
-    """
+    """The same kind of machine with windows calibrated on the network's own trajectories, from other seeds ("monotone")."""
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         name = str(work.read(f"card-{label}")["proposals/machine"].sel(family=label).values[1])
         name = "ls" if name == "ideal" else name
-        images, network = settings.data.load(), work.denoiser(label)
-        noise = seeds.normal(range(CALIBRATION_SEEDS, CALIBRATION_SEEDS + settings.calibration_seeds), images.shape)
-        path = sample.ddim(network, noise, settings.sigmas, path=True)[:-1]
-        levels = settings.sigmas[:-1]
-        windows = _nearest_windows(network, path, levels, MACHINES[name], images, settings.windows, work.runtime.progress)
-        spec = _machine(name, levels.flip(0).numpy(), np.maximum.accumulate(windows[::-1]), f"calibrated on {label}")
+        images = settings.data.load()
+        found = calibrate.calibrate(
+            work.denoiser(label),
+            MACHINES[name](),
+            images,
+            range(CALIBRATION_SEEDS, CALIBRATION_SEEDS + settings.calibration_seeds),
+            protocol="monotone",
+            windows=[k for k in settings.windows if k <= min(images.shape[1:])],
+            sigmas=settings.sigmas,
+            progress=lambda i, n: work.runtime.progress(i, n, f"{label}: calibrating"),
+        )
+        found.apart(range(settings.seeds))
+        spec = MACHINES[name](window=found.schedule)
         x = cells.draw(spec.fit(images), settings, images, work.runtime, f"{label}: calibrated machine")
         described = {"long_name": "calibrated window", "units": "pixel"}
         chosen = xr.Dataset(
-            {"calibrated_window": (("family", "step_sigma"), np.array([spec.window.windows], dtype=float), described)},
-            {"family": [label], "step_sigma": list(spec.window.sigmas)},
+            {"calibrated_window": (("family", "step_sigma"), np.array([found.schedule.windows], dtype=float), described)},
+            {"family": [label], "step_sigma": list(found.schedule.sigmas)},
         )
         return {"predictions": cells.dataset("prediction", x, predictor=f"{label}: calibrated"), "calibration": chosen}
 
     return cells.Cell(f"calibrate-{label}", run, after=(f"card-{label}",), seconds=60)
-
-
-def _nearest_windows(
-    network: Denoiser, path: torch.Tensor, levels: torch.Tensor, machine: type[Spec], images: ImageSet, windows, progress
-) -> np.ndarray:
-    candidates = [k for k in windows if k <= min(images.shape[1:])]
-    fitted = [machine(window=k).fit(images) for k in candidates]
-    chosen = []
-    for i, (y, sigma) in enumerate(zip(path, levels.tolist(), strict=True)):
-        target = network(y, sigma)
-        errors = [float((d(y, sigma) - target).double().square().sum()) for d in fitted]
-        chosen.append(candidates[int(np.argmin(errors))])
-        progress(i + 1, len(levels), "calibrating")
-    return np.array(chosen)
 
 
 def replicate(label: str, spec: Spec, settings: Settings) -> cells.Cell:
@@ -261,10 +250,10 @@ STUDY = Study(
     cells=grid,
     presets={
         "toy": {
-            "data": Images(name="fashion_mnist", n=40, size=10),
+            "data": Images(name="fashion_mnist", n=16, size=8),
             "held_out": 40,
-            "seeds": 4,
-            "steps": 5,
+            "seeds": 3,
+            "steps": 4,
             "card_levels": 3,
             "points": 1,
             "windows": (3, 5),
