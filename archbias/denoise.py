@@ -14,6 +14,7 @@ A new family is one file: a `Spec` with `fit` and `rebuild`, and a `Denoiser` wi
 from __future__ import annotations
 
 import abc
+import html
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -122,7 +123,8 @@ class Denoiser(abc.ABC):
         Returns:
             (B, C, H, W) with the dtype and device of y; y is left untouched.
         """
-        return self.denoise(y, *self.check(y, sigma, labels))
+        checked = self.check(y, sigma, labels)
+        return self.denoise(y, *checked) if len(y) else y.clone()
 
     @abc.abstractmethod
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -185,6 +187,17 @@ class Denoiser(abc.ABC):
     def __repr__(self) -> str:
         c, h, w = self.shape
         return f"<denoiser of {c}x{h}x{w} images: {self.spec!r}>"
+
+    def _repr_html_(self) -> str:
+        c, h, w = self.shape
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        settings = [(f.name, repr(getattr(self.spec, f.name))) for f in fields(self.spec) if f.init]
+        state = self.state()
+        tensors = [(k, f"{'x'.join(map(str, v.shape)) or '1'} {str(v.dtype).removeprefix('torch.')}") for k, v in state.items()]
+        shown = tensors if len(tensors) <= 6 else [("fitted", f"{sum(v.numel() for v in state.values()):,} numbers")]
+        rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in [*settings, *shown])
+        head = f"<b>{html.escape(type(self.spec).__name__)}</b>: denoiser of {c}x{h}x{w} images{classes}"
+        return f"<div>{head}</div><table>{rows}</table>"
 
 
 def noise_of(denoised: Tensor, y: Tensor, sigma: float | Tensor) -> Tensor:

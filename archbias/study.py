@@ -13,6 +13,7 @@ traceback; cells that do not depend on it go on.
 from __future__ import annotations
 
 import contextlib
+import html
 import importlib.util
 import json
 import os
@@ -144,6 +145,14 @@ class Study:
             place(cell, ())
         return list(ordered.values())
 
+    def _repr_html_(self) -> str:
+        cells = self.plan(self.settings)
+        rows = [("presets", ", ".join(self.presets) or "none")]
+        rows += [(f.name, repr(getattr(self.settings, f.name))) for f in fields(self.settings) if f.init]
+        rows += [("cells", f"{len(cells)}, about {sum(c.seconds for c in cells):.0f} s on two cores")]
+        table = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in rows)
+        return f"<div><b>{html.escape(self.name)}</b>: {html.escape(self.question)}</div><table>{table}</table>"
+
 
 def _set(target: Any, keys: list[str], value: Any, whole: str) -> Any:
     """A copy of nested frozen settings with one value changed."""
@@ -170,6 +179,8 @@ def _typed(old: Any, value: Any, key: str) -> Any:
     if isinstance(old, tuple):
         return tuple(value) if isinstance(value, list | tuple | range) else (value,)
     kind = type(old)
+    if isinstance(old, str) and isinstance(value, int | float):
+        return str(value)
     if isinstance(old, bool | int | float | str):
         fits = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
         if not fits:

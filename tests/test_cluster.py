@@ -1,0 +1,86 @@
+"""Cells on Dask workers: the numbers of a local run, whatever dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.test_study import ROOT, command, counting, digests  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A scheduler and two workers on loopback, each a process group of its own."""
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    file = tmp_path / "scheduler.json"
+    options = {"cwd": ROOT, "env": env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    head = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    processes = [subprocess.Popen([*head, "--scheduler-file", str(file)], **options)]
+    while not file.is_file():
+        assert processes[0].poll() is None
+        time.sleep(0.1)
+    import json
+
+    address = json.loads(file.read_text())["address"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    for name in ("one", "two"):
+        processes.append(subprocess.Popen([*worker, "--name", name, "--local-directory", str(tmp_path / name)], **options))
+    yield address, processes
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_workers_give_the_numbers_of_a_local_run(counting, tmp_path):  # noqa: F811
+    assert command("run", counting, "--out", tmp_path / "local", "--quiet").returncode == 0
+    done = command("run", counting, "--out", tmp_path / "two", "--quiet", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert digests(tmp_path / "two") == digests(tmp_path / "local")
+
+
+def test_a_real_study_on_a_scheduler_gives_the_numbers_of_a_local_run(scheduler, tmp_path):
+    words = ["studies/families", "--preset", "toy", "--quiet", "--out"]
+    done = command("run", *words, tmp_path / "there", "--cluster", scheduler[0])
+    assert done.returncode == 0, done.stderr
+    assert command("run", *words, tmp_path / "here").returncode == 0
+    assert digests(tmp_path / "there") == digests(tmp_path / "here")
+
+
+def test_a_cell_that_raises_there_is_told_here(counting, scheduler, tmp_path):  # noqa: F811
+    done = command("run", counting, "--set", "fail=1", "--out", tmp_path / "run", "--quiet", "--cluster", scheduler[0])
+    assert done.returncode == 1
+    assert "cell f1 failed: ZeroDivisionError: on purpose" in done.stderr
+    assert len(digests(tmp_path / "run")) == 2
+
+
+def test_killed_workers_and_clients_lose_nothing_finished(counting, scheduler, tmp_path):  # noqa: F811
+    address, processes = scheduler
+    run = tmp_path / "run"
+    words = ["run", str(counting), "--set", "cells=6", "--set", "sleep=1.0", "--quiet", "--cluster", address, "--out"]
+    client = subprocess.Popen([sys.executable, "-m", "archbias.cli", *words, str(run)], cwd=ROOT)
+    while not list((run / "cells").glob("*.nc")):
+        assert client.poll() is None
+        time.sleep(0.05)
+    os.killpg(processes[1].pid, signal.SIGKILL)  # a worker in the middle of its second cell
+    time.sleep(0.5)
+    client.kill()
+    client.wait()
+    assert command(*words, run).returncode == 0
+    assert (
+        command("run", counting, "--set", "cells=6", "--set", "sleep=1.0", "--quiet", "--out", tmp_path / "local").returncode == 0
+    )
+    assert digests(run) == digests(tmp_path / "local")
+
+
+def test_no_scheduler_is_one_sentence(counting, tmp_path):  # noqa: F811
+    done = command("run", counting, "--out", tmp_path / "run", "--cluster", "tcp://127.0.0.1:1")
+    assert done.returncode == 2
+    assert "wanted a Dask scheduler at tcp://127.0.0.1:1" in done.stderr
+    done = command("run", counting, "--out", tmp_path / "run", "--cluster", "tcp://127.0.0.1:1", "--workers", "2")
+    assert "give one of them" in done.stderr
