@@ -6,7 +6,6 @@ where the set has them; a hash, so that "the same images" is a fact another mach
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import html
 from collections.abc import Sequence
@@ -140,14 +139,7 @@ class ImageSet:
         if self.shape[0] not in (1, 3):
             return f"<div>{head}</div>"
         shown = zip(self.images[:THUMBNAILS].numpy(), self.ids, strict=False)
-        return f"<div>{head}</div><div>{''.join(_thumbnail(x, name) for x, name in shown)}</div>"
-
-
-def _thumbnail(x: np.ndarray, name: str) -> str:
-    uri = base64.b64encode(pictures.to_png(x, at_least=64)).decode()
-    text = html.escape(name, quote=True)
-    style = "display:inline-block;width:64px;margin:1px;image-rendering:pixelated"
-    return f'<img src="data:image/png;base64,{uri}" alt="{text}" title="{text}" style="{style}">'
+        return f"<div>{head}</div><div>{''.join(pictures.to_html(x, name) for x, name in shown)}</div>"
 
 
 def choose(known: Sequence[str], n: int | None, seed: int | None, ids: Sequence[str] | None, where: str) -> list[int]:

@@ -8,6 +8,8 @@ integers, so two machines get the same pixels and the same hash. Floats are resi
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import warnings
 
@@ -80,3 +82,10 @@ def to_png(x: np.ndarray, at_least: int = 1) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "png")
     return file.getvalue()
+
+
+def to_html(x: np.ndarray, name: str) -> str:
+    """(C, H, W) floats, C 1 or 3, as an <img> with the picture inside and `name`, escaped, as its title."""
+    uri, text = base64.b64encode(to_png(x, at_least=64)).decode(), html.escape(name, quote=True)
+    style = "display:inline-block;width:64px;margin:1px;image-rendering:pixelated"
+    return f'<img src="data:image/png;base64,{uri}" alt="{text}" title="{text}" style="{style}">'

@@ -9,13 +9,17 @@
 from __future__ import annotations
 
 import abc
+import html
 from collections.abc import Iterable
 from functools import singledispatch
 
 from torch import Tensor
 
+from ..data import pictures
 from ..denoise import Denoiser
 from ..linalg import Operator
+
+DRAWN = 8  # samples a notebook shows of a law
 
 
 class GeneratedDistribution(abc.ABC):
@@ -51,6 +55,14 @@ class GeneratedDistribution(abc.ABC):
     @abc.abstractmethod
     def push(self, noise: Tensor) -> Tensor:
         """What the sampler makes of this standard normal noise (B, C, H, W): the seed-by-seed prediction."""
+
+    def _repr_html_(self) -> str:
+        c, h, w = self.shape
+        head = f"<div><b>{html.escape(type(self).__name__)}</b>: law of {c}x{h}x{w} images</div>"
+        if c not in (1, 3):
+            return head
+        drawn = enumerate(self.sample(range(DRAWN)).nan_to_num().clamp(-1, 1).numpy())
+        return f"{head}<div>{''.join(pictures.to_html(x, f'seed {seed}') for seed, x in drawn)}</div>"
 
 
 @singledispatch
