@@ -57,7 +57,7 @@ class UNet(Network):
 
     pooling: str = "average"
     levels: int = 2
-    channels: int = 24
+    channels: int = 16
     multiplier: int = 2
     blocks: int = 1
     skips: bool = True
