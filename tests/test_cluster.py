@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.test_study import ROOT, command, counting, digests  # noqa: F401 (a fixture)
+from test_study import ROOT, command, counting, digests  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.slow
 

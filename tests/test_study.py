@@ -120,7 +120,7 @@ def test_a_cell_that_raises_is_told_and_the_others_finish(counting, tmp_path):
     assert done.returncode == 1
     assert "cell f1 failed: ZeroDivisionError: on purpose" in done.stderr
     assert "Traceback" in (tmp_path / "run/cells/f1.error.txt").read_text()
-    record, state = study.status(tmp_path / "run")
+    _, state = study.status(tmp_path / "run")
     assert state.done == ("f0", "f3")
     assert state.waiting == ("f2",)  # it reads f1
     assert list(state.failed) == ["f1"]
