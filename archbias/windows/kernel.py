@@ -1,16 +1,16 @@
 """The CPU kernel: every window distance by sliding sums, every belief by a streamed softmax.
 
-    L(p, i, q) = (y[O_p] . phi_i[O_q] - ||phi_i[O_q]||^2 / 2) / sigma^2       (float64, the constant ||y||^2 left out)
+    L(p, i, q) = (y[O_p] . phi_i[O_q] - ||phi_i[O_q]||^2 / 2) / sigma^2       (the constant ||y||^2 left out)
     D(p)       = sum_{i, q} exp(L - m) phi_i[q] / sum exp(L - m)
 
-For a shift d = q - p the terms y[a] . phi[a + d] - phi[a + d]^2 / 2 of pixel pairs are summed over a window that slides first
-down the rows, then along the columns, so a pair costs the same at every window. Sixteen training images lie side by side
-in the innermost axis, so every loop is a plain one over contiguous numbers, which the compiler vectorises without shuffles.
+For a shift d = q - p the products y[a] . phi[a + d] of pixel pairs are summed over a window that slides first down the
+rows, then along the columns, so a pair costs the same at every window. Sixteen training images lie side by side in the
+innermost axis, so every loop is a plain one over contiguous numbers, which the compiler vectorises without shuffles.
 
-Sums slide in float64: what is left of adding and subtracting is 1e-15 of a pixel, far below what float32 beliefs can see.
-Beliefs below the running maximum by more than `cut` are not evaluated; what they could have weighed is counted, so that the
-bound is a certificate. With `direct`, for float64 input, windows are summed afresh from squared differences instead, which
-keeps the relative accuracy of 1e-16 that cancellation would cost.
+Sums slide in the dtype of y as it is given here: float64, or float32 where the caller knows that its rounding is far below
+sigma^2. Beliefs below the running maximum by more than `cut` are not evaluated; what they could have weighed is counted, so
+that the bound is a certificate. With `direct`, for exact float64, windows are summed afresh from squared differences,
+which keeps the relative accuracy of 1e-16 that cancellation would cost.
 
 Training images are read once for all rows of a batch, straight from where they lie; scratch is a few megabytes a thread.
 """
@@ -25,6 +25,7 @@ from numba.extending import intrinsic
 
 LANES = 16  # training images side by side
 FAR = 1e30  # a logit no source has; lanes without an image get it
+NEAR = 4.0  # how far a maximum may move before differences to it are formed anew
 FAST = {"nnan", "nsz", "reassoc", "contract", "arcp"}
 M, S, E, DROPPED, ACC = 0, 1, 2, 3, 4  # columns of a pixel's statistics: maximum, sum, energy, dropped bound, weighted values
 
@@ -37,6 +38,21 @@ def _float_from_bits(typing, bits):
         return builder.bitcast(arguments[0], context.get_value_type(types.float32))
 
     return types.float32(types.int32), generate
+
+
+@intrinsic
+def _vectors(typing):
+    """Ask the compiler for the widest vectors and for vectorised maxima in the function that calls this.
+
+    Preferences of LLVM: on a processor without 512-bit vectors the first changes nothing.
+    """
+
+    def generate(context, builder, signature, arguments):
+        for wish in ('"prefer-vector-width"="512"', '"no-nans-fp-math"="true"', '"no-signed-zeros-fp-math"="true"'):
+            set.add(builder.function.attributes, wish)  # llvmlite's own `add` knows no string attributes
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 @njit(fastmath=FAST, inline="always")
@@ -67,56 +83,82 @@ def exp2_of(t):
     return out
 
 
-@njit(fastmath=FAST, cache=True)
-def _load(images, members, direct, phi, half, values):
-    """Sixteen images into the innermost axis: phi and values (H, C, W*16), half = ||phi||^2 / 2 (H, W*16)."""
+@njit(cache=True)
+def _load(images, members, centre, direct, window, wrap, phi, half, values):
+    """Sixteen images into the innermost axis: phi (less the centre) and values (H, C, W*16), half (H, W*16).
+
+    half is ||phi||^2 / 2 summed over the window, FAR where there is no image.
+    """
     height, channels, width = phi.shape[0], phi.shape[1], phi.shape[2] // LANES
     for l in range(LANES):
         i = members[l]
         for r in range(height):
-            for c in range(width):
-                k = c * LANES + l
-                square = 0.0
-                for ch in range(channels):
+            for ch in range(channels):
+                for c in range(width):
                     v = images[i, ch, r, c] if i >= 0 else np.float32(0)
-                    values[r, ch, k] = v
-                    phi[r, ch, k] = v
-                    square += np.float64(v) * np.float64(v)
-                half[r, k] = FAR if i < 0 else 0.0 if direct else square / 2
+                    values[r, ch, c * LANES + l] = v
+                    phi[r, ch, c * LANES + l] = np.float64(v) - centre[ch]
+    half[:] = 0
+    if not direct:
+        up, down, left, right = window
+        square = np.zeros((height, width * LANES))
+        lines = np.zeros((height, width * LANES))
+        for r in range(height):
+            for ch in range(channels):
+                _half_square(square[r], phi[r, ch])
+        for r in range(height):
+            for u in range(up, down + 1):
+                if wrap or 0 <= r + u < height:
+                    _add(lines[r], 0, width * LANES, square[(r + u) % height], 0)
+            for c in range(width):
+                for u in range(left, right + 1):
+                    if wrap or 0 <= c + u < width:
+                        at = (c + u) % width
+                        _add(half[r], c * LANES, (c + 1) * LANES, lines[r], (at - c) * LANES)
+    for l in range(LANES):
+        if members[l] < 0:
+            for r in range(height):
+                for c in range(width):
+                    half[r, c * LANES + l] = FAR
 
 
 @njit(fastmath=FAST, cache=True)
-def _enter(v, n0, n1, y, phi, half, s):
-    """v += y . phi - s half over [n0, n1), y already scaled."""
-    out, h = v[n0:n1], half[n0:n1]
+def _half_square(out, x):
+    _vectors()
+    for i in range(len(out)):
+        out[i] += np.float64(x[i]) * np.float64(x[i]) / 2
+
+
+@njit(fastmath=FAST, cache=True)
+def _enter(v, n0, n1, y, phi, sign):
+    """v += sign y . phi over [n0, n1): a row enters the window (1) or leaves it (-1)."""
+    _vectors()
+    out = v[n0:n1]
     if len(y) == 3:
-        a, b, c = y[0], y[1], y[2]
+        a, b, c = sign * y[0], sign * y[1], sign * y[2]
         p, q, r = phi[0, n0:n1], phi[1, n0:n1], phi[2, n0:n1]
         for i in range(len(out)):
-            out[i] += a * p[i] + b * q[i] + c * r[i] - s * h[i]
+            out[i] += a * p[i] + b * q[i] + c * r[i]
     else:
-        for i in range(len(out)):
-            out[i] -= s * h[i]
         for ch in range(len(y)):
-            a, p = y[ch], phi[ch, n0:n1]
+            a, p = sign * y[ch], phi[ch, n0:n1]
             for i in range(len(out)):
                 out[i] += a * p[i]
 
 
 @njit(fastmath=FAST, cache=True)
-def _slide(v, n0, n1, y, phi, half, old, gone, spent, s):
-    """v += (y . phi - s half) - (old . gone - s spent) over [n0, n1): one row enters the window, one leaves."""
-    out, h, g = v[n0:n1], half[n0:n1], spent[n0:n1]
+def _slide(v, n0, n1, y, phi, old, gone):
+    """v += y . phi - old . gone over [n0, n1): one row enters the window, one leaves."""
+    _vectors()
+    out = v[n0:n1]
     if len(y) == 3:
         a, b, c = y[0], y[1], y[2]
         p, q, r = phi[0, n0:n1], phi[1, n0:n1], phi[2, n0:n1]
         d, e, f = old[0], old[1], old[2]
         t, u, w = gone[0, n0:n1], gone[1, n0:n1], gone[2, n0:n1]
         for i in range(len(out)):
-            out[i] += a * p[i] + b * q[i] + c * r[i] - d * t[i] - e * u[i] - f * w[i] - s * (h[i] - g[i])
+            out[i] += a * p[i] + b * q[i] + c * r[i] - d * t[i] - e * u[i] - f * w[i]
     else:
-        for i in range(len(out)):
-            out[i] -= s * (h[i] - g[i])
         for ch in range(len(y)):
             a, p, d, t = y[ch], phi[ch, n0:n1], old[ch], gone[ch, n0:n1]
             for i in range(len(out)):
@@ -124,11 +166,9 @@ def _slide(v, n0, n1, y, phi, half, old, gone, spent, s):
 
 
 @njit(cache=True)
-def _direct(v, n0, n1, y, phi, half, s):
-    """v -= s (y - phi)^2 / 2 over [n0, n1), y not scaled; half is zero except where no image is."""
-    out, h = v[n0:n1], half[n0:n1]
-    for i in range(len(out)):
-        out[i] -= s * h[i]
+def _direct(v, n0, n1, y, phi, s):
+    """v -= s (y - phi)^2 / 2 over [n0, n1), y not scaled."""
+    out = v[n0:n1]
     for ch in range(len(y)):
         a, p = y[ch], phi[ch, n0:n1]
         for i in range(len(out)):
@@ -137,6 +177,7 @@ def _direct(v, n0, n1, y, phi, half, s):
 
 @njit(fastmath=FAST, cache=True)
 def _add(d, i0, i1, v, shift):
+    _vectors()
     out, x = d[i0:i1], v[i0 + shift : i1 + shift]
     for i in range(len(out)):
         out[i] += x[i]
@@ -144,6 +185,7 @@ def _add(d, i0, i1, v, shift):
 
 @njit(fastmath=FAST, cache=True)
 def _subtract(d, i0, i1, v, shift):
+    _vectors()
     out, x = d[i0:i1], v[i0 + shift : i1 + shift]
     for i in range(len(out)):
         out[i] -= x[i]
@@ -151,34 +193,34 @@ def _subtract(d, i0, i1, v, shift):
 
 @njit(fastmath=FAST, cache=True)
 def _move(d, i0, i1, v, shift, w, back):
+    _vectors()
     out, x, z = d[i0:i1], v[i0 + shift : i1 + shift], w[i0 + back : i1 + back]
     for i in range(len(out)):
         out[i] += x[i] - z[i]
 
 
 @njit(fastmath=FAST, cache=True)
-def _largest(d):
-    """The maximum of d, a multiple of the lanes long."""
-    best = np.full(LANES, -np.inf)
-    for i in range(len(d) // LANES):
-        row = d[i * LANES : (i + 1) * LANES]
-        for l in range(LANES):
-            best[l] = max(best[l], row[l])
-    top = best[0]
-    for l in range(1, LANES):
-        top = max(top, best[l])
+def _below(d, half, m, t):
+    """t = d - half - m in float32; returns the maximum of d - half."""
+    _vectors()
+    top = d[0] - half[0]
+    for i in range(len(d)):
+        x = d[i] - half[i]
+        t[i] = np.float32(x - m)
+        top = x if x > top else top
     return top
 
 
 @njit(fastmath=FAST, cache=True)
-def _weigh(d, m, values, k0, stat):
-    """Add exp2(d - m) and its weighted values, in float32 over one stretch and float64 between stretches."""
-    n = len(d)
+def _weigh(t, m, values, k0, stat):
+    """Add exp2(t - m) and its weighted values, in float32 over one stretch and float64 between stretches."""
+    _vectors()
+    n = len(t)
     if len(values) == 3:
         p, q, r = values[0, k0 : k0 + n], values[1, k0 : k0 + n], values[2, k0 : k0 + n]
         s = a = b = c = np.float32(0)
         for i in range(n):
-            w = exp2(np.float32(d[i] - m))
+            w = exp2(t[i] - m)
             s += w
             a += w * p[i]
             b += w * q[i]
@@ -188,11 +230,12 @@ def _weigh(d, m, values, k0, stat):
         stat[ACC + 1] += b
         stat[ACC + 2] += c
     else:
+        s = np.float32(0)
         for ch in range(len(values)):
             p = values[ch, k0 : k0 + n]
             s = a = np.float32(0)
             for i in range(n):
-                w = exp2(np.float32(d[i] - m))
+                w = exp2(t[i] - m)
                 s += w
                 a += w * p[i]
             stat[ACC + ch] += a
@@ -200,23 +243,23 @@ def _weigh(d, m, values, k0, stat):
 
 
 @njit(cache=True)
-def _weigh_double(d, m, rate, values, k0, stat):
-    """The same in float64, with the energy sum w (d - m)."""
+def _weigh_double(d, half, m, rate, values, k0, stat):
+    """The same in float64, with the energy sum w (d - half - m)."""
     for i in range(len(d)):
-        t = d[i] - m
+        t = d[i] - half[i] - m
         w = math.exp(t * rate)
         stat[S] += w
-        stat[E] += w * max(t, -FAR) if w > 0 else 0.0
+        stat[E] += w * t if w > 0 else 0.0
         for ch in range(len(values)):
             stat[ACC + ch] += w * values[ch, k0 + i]
 
 
 @njit(cache=True)
-def _keep(d, i0, n, members, place, width, logits, sources):
+def _keep(d, half, members, place, pixels, logits, sources):
     """Insert what beats the weakest of the kept; `place` is the flat position of the first source."""
     last = len(logits) - 1
-    for i in range(n):
-        x = d[i0 + i]
+    for i in range(len(d)):
+        x = d[i] - half[i]
         if x > logits[last] and members[i % LANES] >= 0:
             j = last
             while j > 0 and logits[j - 1] < x:
@@ -224,17 +267,17 @@ def _keep(d, i0, n, members, place, width, logits, sources):
                 sources[j] = sources[j - 1]
                 j -= 1
             logits[j] = x
-            sources[j] = members[i % LANES] * width + place + i // LANES
+            sources[j] = members[i % LANES] * pixels + place + i // LANES
 
 
 @njit(cache=True)
-def _believe(d, i0, n, values, k0, place, pixels, members, cut, rate, double, stat, logits, sources):
-    """One stretch of sources into the statistics of one pixel."""
-    x = d[i0 : i0 + n]
-    top = _largest(x)
+def _believe(d, half, values, k0, place, pixels, members, cut, rate, double, t, stat, logits, sources):
+    """One stretch of sources, at values k0 and on, into the statistics of one pixel."""
     m = stat[M]
+    seen = m if m > -np.inf else 0.0
+    top = _below(d, half, d.dtype.type(seen), t)
     if top < m - cut:
-        stat[DROPPED] += n * math.exp((top - m) * rate)
+        stat[DROPPED] += len(d) * math.exp((top - m) * rate)
     else:
         if top > m:
             if m > -np.inf:
@@ -246,11 +289,14 @@ def _believe(d, i0, n, values, k0, place, pixels, members, cut, rate, double, st
                     stat[ACC + ch] *= change
             stat[M] = m = top
         if double:
-            _weigh_double(x, m, rate, values, k0, stat)
+            _weigh_double(d, half, m, rate, values, k0, stat)
         else:
-            _weigh(x, m, values, k0, stat)
+            if abs(m - seen) > NEAR:
+                seen = m
+                _below(d, half, d.dtype.type(m), t)
+            _weigh(t, np.float32(m - seen), values, k0, stat)
     if len(logits) and top > logits[-1]:
-        _keep(d, i0, n, members, place, pixels, logits, sources)
+        _keep(d, half, members, place, pixels, logits, sources)
 
 
 @njit(cache=True)
@@ -295,22 +341,15 @@ def _exchange(d, v, new, old, width, wrap, low, high):
 
 
 @njit(cache=True)
-def _rows(v, y, r, shift, u, wrap_y, wrap, low, high, phi, half, s, direct):
-    """Add row r + u of the window to v, pair by pair of columns."""
-    height, width = y.shape[0], y.shape[1]
-    a, b = r + u, r + shift + u
-    if wrap_y:
-        a %= height
-    if wrap:
-        b %= height
-    if a < 0 or a >= height or b < 0 or b >= height:
-        return
+def _rows(v, y, a, b, wrap_y, low, high, phi, s, direct, sign):
+    """Rows a of y and b of phi enter the window (sign 1) or leave it (-1), pair by pair of columns."""
+    width = y.shape[1]
     for c in range(width):
         n0, n1 = _band(c, width, wrap_y, low, high)
         if direct:
-            _direct(v[c], n0, n1, y[a, c], phi[b], half[b], s)
+            _direct(v[c], n0, n1, y[a, c], phi[b], s)
         else:
-            _enter(v[c], n0, n1, y[a, c], phi[b], half[b], s)
+            _enter(v[c], n0, n1, y[a, c], phi[b], sign)
 
 
 @njit(cache=True)
@@ -323,10 +362,11 @@ def _band(c, width, wrap_y, low, high):
 
 @njit(cache=True)
 def _block(
-    y,
+    query,
     s,
-    scaled,
-    blocks,
+    phi,
+    half,
+    values,
     members,
     shifts,
     columns,
@@ -338,43 +378,40 @@ def _block(
     rate,
     direct,
     double,
-    v,
-    d,
+    scratch,
     stat,
     logits,
     sources,
 ):
-    """All pairs of one query image with sixteen training images."""
-    phi, half, values = blocks
-    height, width = y.shape[0], y.shape[1]
+    """All pairs of one query image with sixteen training images; half already times s."""
+    v, d, t = scratch
+    height, width = query.shape[0], query.shape[1]
+    pixels, one = height * width, query.dtype.type(1)
     up, down, left, right = window
     low, high = band
-    query = y if direct else scaled
-    for t in range(len(shifts)):
-        shift, first, last = shifts[t]
+    for k in range(len(shifts)):
+        shift, first, last = shifts[k]
         for r in range(first, last):
             if r == first or direct:
                 v[:] = 0
                 for u in range(up, down + 1):
-                    _rows(v, query, r, shift, u, wrap_y, wrap, low, high, phi, half, s, direct)
+                    a, b = r + u, r + shift + u
+                    if (wrap_y or 0 <= a < height) and (wrap or 0 <= b < height):
+                        _rows(v, query, a % height, b % height, wrap_y, low, high, phi, s, direct, one)
             else:
                 a, o = r + down, r - 1 + up
                 b, g = a + shift, o + shift
-                if wrap_y:
-                    a %= height
-                    o %= height
-                if wrap:
-                    b %= height
-                    g %= height
-                enters, leaves = a < height and b < height, o >= 0 and g >= 0
-                for c in range(width):
-                    n0, n1 = _band(c, width, wrap_y, low, high)
-                    if enters and leaves:
-                        _slide(v[c], n0, n1, query[a, c], phi[b], half[b], query[o, c], phi[g], half[g], s)
-                    elif enters:
-                        _enter(v[c], n0, n1, query[a, c], phi[b], half[b], s)
-                    elif leaves:
-                        _enter(v[c], n0, n1, -query[o, c], phi[g], half[g], -s)
+                enters = (wrap_y or a < height) and (wrap or b < height)
+                leaves = (wrap_y or o >= 0) and (wrap or g >= 0)
+                a, b, o, g = a % height, b % height, o % height, g % height
+                if enters and leaves:
+                    for c in range(width):
+                        n0, n1 = _band(c, width, wrap_y, low, high)
+                        _slide(v[c], n0, n1, query[a, c], phi[b], query[o, c], phi[g])
+                elif enters:
+                    _rows(v, query, a, b, wrap_y, low, high, phi, s, direct, one)
+                elif leaves:
+                    _rows(v, query, o, g, wrap_y, low, high, phi, s, direct, -one)
             q = (r + shift) % height
             for p in range(width):
                 if p == 0 or direct:
@@ -392,30 +429,28 @@ def _block(
                     elif leaves:
                         _column(d, v, old, width, wrap, low, high, -1)
                 at, kept, names = stat[r, p], logits[r, p], sources[r, p]
-                pixels = height * width
                 if wrap:
-                    split = width - p
+                    n, m = (width - p) * LANES, p * LANES
                     _believe(
-                        d,
-                        0,
-                        split * LANES,
+                        d[:n],
+                        half[q, m:],
                         values[q],
-                        p * LANES,
+                        m,
                         q * width + p,
                         pixels,
                         members,
                         cut,
                         rate,
                         double,
+                        t[:n],
                         at,
                         kept,
                         names,
                     )
                     if p:
                         _believe(
-                            d,
-                            split * LANES,
-                            p * LANES,
+                            d[n : n + m],
+                            half[q, :m],
                             values[q],
                             0,
                             q * width,
@@ -424,6 +459,7 @@ def _block(
                             cut,
                             rate,
                             double,
+                            t[:m],
                             at,
                             kept,
                             names,
@@ -432,35 +468,73 @@ def _block(
                     q0, q1 = columns[p]
                     i0, n = (q0 - p + width - 1) * LANES, (q1 - q0) * LANES
                     if n > 0:
+                        own = half[q, q0 * LANES : q1 * LANES]
                         _believe(
-                            d, i0, n, values[q], q0 * LANES, q * width + q0, pixels, members, cut, rate, double, at, kept, names
+                            d[i0 : i0 + n],
+                            own,
+                            values[q],
+                            q0 * LANES,
+                            q * width + q0,
+                            pixels,
+                            members,
+                            cut,
+                            rate,
+                            double,
+                            t[:n],
+                            at,
+                            kept,
+                            names,
                         )
 
 
 @njit(parallel=True, cache=True)
 def scan(
-    images, members, parts, y, s, shifts, columns, window, band, wrap_y, wrap, cut, unit, direct, double, stats, logits, sources
+    images,
+    members,
+    parts,
+    y,
+    s,
+    centre,
+    shifts,
+    columns,
+    window,
+    band,
+    wrap_y,
+    wrap,
+    cut,
+    unit,
+    direct,
+    double,
+    stats,
+    logits,
+    sources,
 ):
     """Statistics of every query pixel, separately for each part of the training set.
 
     Args:
         images: (N, C, H, W) float32. members: (blocks, 16) image of each lane, -1 for none. parts: (P + 1,) bounds in blocks.
-        y: (B, H, W, C) float64. s: (B,) unit / sigma^2; logits are in nats times unit.
+        y: (B, H, W, C) less the centre and, unless direct, times s; its dtype is that of the sliding sums.
+        s: (B,) unit / sigma^2; logits are in nats times unit. centre: (C,) subtracted from y and phi, which changes no distance.
         shifts: (T, 3) row shift and the rows it serves. columns: (W, 2) source columns of each column.
         window: row and column offsets, both ends included. band: shifts of columns ever needed, plus W - 1.
         stats: (P, B, H, W, 4 + C), the maximum set to -inf and the rest to 0. logits, sources: (P, B, H, W, K).
     """
     batch, height, width, channels = y.shape
     for part in prange(len(parts) - 1):
-        phi = np.empty((height, channels, width * LANES))
+        phi = np.empty((height, channels, width * LANES), y.dtype)
+        scaled = np.empty((height, width * LANES), y.dtype)
         half = np.empty((height, width * LANES))
         values = np.empty((height, channels, width * LANES), np.float32)
-        v = np.empty((width, width * LANES))
-        d = np.empty((2 * width - 1) * LANES)
+        v = np.empty((width, width * LANES), y.dtype)
+        d = np.empty((2 * width - 1) * LANES, y.dtype)
+        t = np.empty(width * LANES, np.float32)
         for k in range(parts[part], parts[part + 1]):
-            _load(images, members[k], direct, phi, half, values)
+            _load(images, members[k], centre, direct, window, wrap, phi, half, values)
             for b in range(batch):
+                for r in range(height):
+                    for i in range(width * LANES):
+                        scaled[r, i] = half[r, i] * s[b]
                 _block(
-                    y[b], s[b], y[b] * s[b], (phi, half, values), members[k], shifts, columns, window, band, wrap_y, wrap, cut,
-                    1 / unit, direct, double, v, d, stats[part, b], logits[part, b], sources[part, b],
+                    y[b], s[b], phi, scaled, values, members[k], shifts, columns, window, band, wrap_y, wrap, cut, 1 / unit,
+                    direct, double, (v, d, t), stats[part, b], logits[part, b], sources[part, b],
                 )  # fmt: skip
