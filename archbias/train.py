@@ -204,7 +204,7 @@ def steps(
         seed: R seeds of batches and noise; `train.seed` when not given.
         sigma: R fixed noise levels; the law of `train.noise` when not given.
         labels: whether batches carry the images' labels.
-        name: of the checkpoint in `runtime.checkpoint`, and in the progress note.
+        name: of the checkpoint in `runtime.checkpoint` (followed by the fingerprint), and in the progress note.
         every: seconds between checkpoints.
 
     Raises:
@@ -223,8 +223,8 @@ def steps(
     scaler = torch.amp.GradScaler("cuda", enabled=train.precision == "fp16")
     average = {k: v.detach().clone() for k, v in net.parameters.items()}
     losses = torch.zeros(train.steps, len(modules), device=device)
-    file = None if runtime.checkpoint is None else Path(runtime.checkpoint) / f"{name}.safetensors"
     key = fingerprint(modules[0], images, train, seed, sigma, labels)
+    file = None if runtime.checkpoint is None else Path(runtime.checkpoint) / f"{name}-{key[:12]}.safetensors"
     start = _restore(file, key, net, average, optimizer, scaler, losses)
     autocast = torch.autocast(device.type, PRECISIONS[train.precision]) if train.precision != "float32" else nullcontext()
     evaluate = torch.compile(net.losses) if train.compile else net.losses
