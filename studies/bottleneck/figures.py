@@ -17,8 +17,9 @@ TITLES = {
     "unrestricted": "any decoder",
     "mlp": "trained network",
 }
-SHADES = dict(zip(TITLES, ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#000000"), strict=True))
-MARKS = dict(zip(TITLES, "osD^X", strict=True))
+FLOOR = "mean image"
+SHADES = dict(zip((*TITLES, FLOOR), ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#000000", "0.6"), strict=True))
+MARKS = dict(zip((*TITLES, FLOOR), "osD^X_", strict=True))
 
 
 def figures(tree: xr.DataTree) -> dict:
@@ -68,13 +69,16 @@ def copying(tree: xr.DataTree) -> Figure:
         _line(middle, kind, ds["relative_distance"].sel(kind=kind), intervals.bootstrap)
         if kind != "mlp":
             _line(right, kind, told["r"].sel(kind=kind), intervals.bootstrap)
+    _line(right, FLOOR, told["r"].sel(kind=FLOOR), intervals.bootstrap)
     left.set(xscale="log", ylim=(-0.03, 1.03), ylabel="share of copies")
     middle.set(ylim=(0, None), xlabel="numbers that pass", ylabel="distance to the nearest image")
     right.set(ylim=(min(0, right.get_ylim()[0]), 1.03), ylabel="Pearson r with the network")
     left.xaxis.set_major_locator(FixedLocator(np.sort(ds["width"].values)))
     left.xaxis.set_minor_locator(NullLocator())
     left.xaxis.set_major_formatter("{x:g}")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    handles, labels = left.get_legend_handles_labels()
+    handles.append(right.get_legend_handles_labels()[0][-1])
+    figure.legend(handles, [*labels, FLOOR], loc="outside lower center", ncols=3)
     return figure
 
 
@@ -83,7 +87,7 @@ def _line(axes, kind: str, values: xr.DataArray, interval) -> None:
     found = [interval(v.values[np.isfinite(v.values)]) for v in values.transpose("width", "seed")]
     middle = np.array([v.value for v in found])
     bars = np.abs(np.array([[v.low, v.high] for v in found]).T - middle)
-    axes.errorbar(values["width"], middle, bars, marker=MARKS[kind], color=SHADES[kind], capsize=2, label=TITLES[kind])
+    axes.errorbar(values["width"], middle, bars, marker=MARKS[kind], color=SHADES[kind], capsize=2, label=TITLES.get(kind, kind))
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
@@ -97,5 +101,7 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
             row["relative distance"] = str(intervals.bootstrap(one["relative_distance"].values))
             if kind != "mlp":
                 row["r with network"] = str(intervals.bootstrap(told["r"].sel(kind=kind, width=width).values))
+            else:
+                row["r with network"] = f"{intervals.bootstrap(told['r'].sel(kind=FLOOR, width=width).values)} (mean image)"
             rows.append(row)
     return pd.DataFrame(rows)

@@ -74,6 +74,19 @@ def foretold(kind: str, width: int, settings: Settings) -> Cell:
     return Cell(f"foretold-{closed}", run, after=(network, closed), seconds=1)
 
 
+def floor(width: int, settings: Settings) -> Cell:
+    """What the mean image foretells of the network: group foretold, kind "mean image"."""
+    network = f"mlp {width}"
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        x = torch.from_numpy(work.read(network)["samples/sample"].values[0])
+        mean = settings.data.load().images.mean(0).expand_as(x)
+        r = agreement.pearson_r(x, mean).numpy()[None, None]
+        return {"foretold": xr.Dataset({"r": (DIMS, r)}, _coordinates("mean image", width, len(x)))}
+
+    return Cell(f"foretold-mean image {width}", run, after=(network,), seconds=1)
+
+
 def _coordinates(kind: str, width: int, seeds: int) -> dict:
     return {"kind": [kind], "width": ("width", [width], WIDTH), "seed": np.arange(seeds)}
 
@@ -85,7 +98,8 @@ def grid(settings: Settings) -> list[Cell]:
             seconds = 120 if kind == "mlp" else 3
             found.append(cells.sampled(f"{kind} {width}", settings.spec(kind, width), settings, seconds=seconds))
             found.append(waist(kind, width, settings))
-    return found + [foretold(kind, width, settings) for kind in KINDS for width in settings.widths]
+    found += [foretold(kind, width, settings) for kind in KINDS for width in settings.widths]
+    return found + [floor(width, settings) for width in settings.widths]
 
 
 STUDY = Study(
