@@ -33,6 +33,7 @@ from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError
 from .hermite import Basis, MomentBasis, pure_powers, total_degree, values
+from .moments import principal
 
 MOST_FEATURES = 1000
 KEPT_LEVELS = 256
@@ -62,18 +63,16 @@ class Polynomial(Spec):
             raise InputError(f"components must be an integer of at least 1, got {self.components!r}; 8 is usual")
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> PolynomialDenoiser:
-        x = images.images.flatten(1).double()
-        mean = x.mean(0)
-        coordinates, basis, variances = _principal(x - mean)
+        mean, axes, variances = principal(images.images)
         r = min(self.components, len(variances))
-        w = coordinates[:, :r] / variances[:r].sqrt()
+        w = (images.images.double() - mean).flatten(1) @ axes[:, :r] / variances[:r].sqrt()
         if self.separable:
             moments = values(w, 2 * self.degree).mean(0)
             moments = moments * torch.tensor([math.sqrt(math.factorial(k)) for k in range(2 * self.degree + 1)])
         else:
             self._affordable(r)
             moments = _moment_basis(r, self.degree).moments(w)
-        state = {"mean": mean.reshape(images.shape), "basis": basis, "variances": variances, "moments": moments}
+        state = {"mean": mean, "basis": axes.T.contiguous(), "variances": variances, "moments": moments}
         return PolynomialDenoiser(self, state)
 
     def rebuild(self, state: dict[str, Tensor]) -> PolynomialDenoiser:
@@ -214,13 +213,6 @@ def least_squares(gram: np.ndarray, right: np.ndarray) -> np.ndarray:
     l, q = np.linalg.eigh(gram * scale[:, None] * scale)
     kept = l > 1e-12 * l[-1]
     return scale[:, None] * (q[:, kept] @ ((q[:, kept].T @ (scale[:, None] * right)) / l[kept, None]))
-
-
-def _principal(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """PCA of centred rows x (N, d): coordinates (N, m), orthonormal basis (m, d), variances (m,), m = numerical rank."""
-    u, s, vt = torch.linalg.svd(x, full_matrices=False)
-    m = int((s > s[0] * max(x.shape) * torch.finfo(torch.float64).eps).sum()) if s[0] > 0 else 0
-    return u[:, :m] * s[:m], vt[:m].contiguous(), s[:m] ** 2 / len(x)
 
 
 def _integrate(higher: Basis, c: np.ndarray, scale: np.ndarray) -> np.ndarray:

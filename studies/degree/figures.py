@@ -11,6 +11,7 @@ from archbias.metrics import intervals
 
 SETS = {"line": "6 points on the line", "plane": "a ring of points", "images": "images, 3 coordinates"}
 SHADES = dict(zip(SETS, ("#0072b2", "#009e73", "#d55e00"), strict=True))
+SHOWN = 3  # seeds whose pictures are drawn
 MARKS = dict(zip(SETS, "osD", strict=True))
 
 
@@ -24,14 +25,14 @@ def _families(tree: xr.DataTree) -> list[str]:
 
 
 def dial(tree: xr.DataTree) -> Figure:
-    """Columns are degrees: the law on the line, samples in the plane, one seed's picture."""
+    """Columns are degrees: the law on the line, samples in the plane, the first seeds' pictures."""
     families = _families(tree)
     width = 1.2 * mpl.rcParams["figure.figsize"][0]
-    figure = Figure(figsize=(width, 3.3 * width / len(families)), layout="constrained")
-    axes = figure.subplots(3, len(families), squeeze=False)
+    figure = Figure(figsize=(width, (2.2 + SHOWN) * width / len(families)), layout="constrained")
+    axes = figure.subplots(2 + SHOWN, len(families), squeeze=False)
     line, points = tree["line"].to_dataset(), tree["data/line"]["point"].values[:, 0]
     for j, family in enumerate(families):
-        top, middle, bottom = axes[:, j]
+        top, middle = axes[:2, j]
         one = line.sel(family=family)
         bins = np.linspace(-1.3, 1.3, 66)
         top.hist(one["sample"].values[:, 0], bins, density=True, color="#9cc3dd")
@@ -47,11 +48,12 @@ def dial(tree: xr.DataTree) -> Figure:
         middle.plot(*samples.T, ".", color="#009e73", markersize=1.5, alpha=0.6)
         middle.plot(*tree["data/plane"]["point"].values.T, "x", color="black", markersize=4)
         middle.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
-        picture = tree["pictures"]["picture"].sel(family=family).isel(seed=0).transpose("channel", "row", "column").values
-        bottom.imshow(plots.picture(np.nan_to_num(picture)), interpolation="nearest")
+        pictures = tree["pictures"]["picture"].sel(family=family).transpose("seed", "channel", "row", "column").values
+        for ax, picture in zip(axes[2:, j], pictures, strict=False):
+            ax.imshow(plots.picture(np.nan_to_num(picture)), interpolation="nearest")
         for ax in axes[:, j]:
             ax.set(xticks=[], yticks=[])
-    for ax, text in zip(axes[:, 0], ("density", "samples", "one seed"), strict=True):
+    for ax, text in zip(axes[:, 0], ("density", "samples", *(f"seed {k}" for k in range(SHOWN))), strict=True):
         ax.set_ylabel(text)
     figure.supxlabel("curve: law; bars and dots: samples from the same seeds; ticks and crosses: training points")
     return figure
