@@ -17,6 +17,7 @@ import html
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -342,6 +343,8 @@ def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
         spent = round(time.perf_counter() - start, 3)
         results.write_cell(_path(work.folder, cell.name), groups, attrs | {"cell": cell.name, "seconds": spent})
         log.unlink(missing_ok=True)
+        if work.runtime.checkpoint is not None:
+            shutil.rmtree(work.runtime.checkpoint, ignore_errors=True)
     except OSError:
         raise
     except Exception:
