@@ -17,6 +17,7 @@ from archbias.analytic.polynomial import Polynomial
 from archbias.data import ImageSet
 from archbias.data.plane import plane
 from archbias.distributions import generated_by
+from archbias.distributions.continuous import flow_density, flow_push
 from archbias.distributions.score_matched import score_matched
 from archbias.errors import InputError
 from archbias.seeds import normal
@@ -273,3 +274,38 @@ def test_a_law_that_does_not_exist_is_refused_with_the_reason():
         score_matched(Polynomial(degree=3, conservative=True, components=3).fit(faces_like()), 0.5)
     with pytest.raises(LookupError, match="standard deviations out"):
         score_matched(Polynomial(degree=7).fit(two_modes()), 5.0)
+
+
+def test_the_continuous_flow_of_degree_one_is_the_gaussian_limit():
+    """mean mu - g mu and variance s_0^2 g^2, g = sqrt((lam + s_T^2) / (lam + s_0^2)), in every direction of the image."""
+    images, sigmas = faces_like(n=8, side=3), noise.geometric(60, 0.2, 20)[:-1]
+    denoiser = Polynomial(degree=1, components=2).fit(images)
+    x0 = images.images.double().flatten(1)
+    mu, cov = x0.mean(0), torch.cov(x0.T, correction=0)
+    l, q = torch.linalg.eigh(cov)
+    g = ((l.clamp_min(0) + 0.04) / (l.clamp_min(0) + 400)).sqrt()
+    gauss = torch.distributions.MultivariateNormal(mu - q @ (g * (q.T @ mu)), q @ torch.diag(400 * g**2) @ q.T)
+    x = gauss.loc + torch.randn(6, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ gauss.scale_tril.T
+    assert (flow_density(denoiser, x.reshape(6, 1, 3, 3), sigmas, steps=4) - gauss.log_prob(x)).abs().max() < 1e-6
+    z = torch.randn(5, 1, 3, 3, dtype=torch.float64)
+    expected = mu + (20 * z.flatten(1) - mu) @ q @ torch.diag(g) @ q.T
+    assert (flow_push(denoiser, z, sigmas, steps=4).flatten(1) - expected).abs().max() < 1e-7
+    with pytest.raises(InputError, match="above 0"):
+        flow_push(denoiser, z, noise.cosine(4))
+
+
+@pytest.mark.parametrize(("images", "degree"), [(two_modes(), 5), (plane("moons", 80), 3)], ids=["line", "plane"])
+def test_the_continuous_density_integrates_to_one_and_many_steps_approach_it(images, degree):
+    d, sigmas = math.prod(images.shape), noise.geometric(50, 0.15, 15)[:-1]
+    denoiser = Polynomial(degree=degree).fit(images)
+    axis = torch.linspace(-2.6, 2.6, 1041 if d == 1 else 81, dtype=torch.float64)
+    grid = torch.cartesian_prod(*[axis] * d).reshape(-1, *images.shape)
+    density = flow_density(denoiser, grid, sigmas).exp() * (axis[1] - axis[0]) ** d
+    assert float(density.sum()) == pytest.approx(1, abs=5e-3)
+    z = 0.8 * torch.randn(20, *images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    limit = flow_push(denoiser, z, sigmas)
+    gaps = []
+    for count in (200, 400):
+        finite = sample.ddim(denoiser, z, noise.geometric(count, 0.15, 15)[:-1])
+        gaps.append(float((finite - limit).abs().max()))
+    assert 1.8 < gaps[0] / gaps[1] < 2.2  # Euler: first order
