@@ -22,6 +22,7 @@ import math
 
 import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
 
 
@@ -106,20 +107,12 @@ class MomentBasis(Basis):
         self._inverse = np.full(len(self.wide), -1)
         self._inverse[self.sum[:, 0]] = np.arange(self.size)
 
-    def moments(self, w: Tensor, chunk: int = 2048) -> Tensor:
+    def moments(self, w: Tensor) -> Tensor:
         """mu_c = mean of He_c(w) over the rows of w (N, r), for each c of `wide`: (L,)."""
-        parts = []
-        for i in range(0, len(self.wide), chunk):
-            table = values(w, 2 * self.degree)
-            product = w.new_ones((len(w), len(self.wide[i : i + chunk])))
-            for j in range(self.r):
-                power = self.wide[i : i + chunk, j]
-                (has,) = np.nonzero(power)
-                if len(has):
-                    product[:, has] *= table[:, j, power[has]]
-            parts.append(product.mean(0))
-        root = _root_factorial(self.wide)
-        return torch.cat(parts) * torch.from_numpy(root)
+        if not self.r:
+            return torch.ones(1, dtype=torch.float64)
+        table = values(w.double(), 2 * self.degree).permute(1, 2, 0).contiguous().numpy()
+        return torch.from_numpy(_means(table, self.wide) * _root_factorial(self.wide))
 
     def shrink(self, alpha: np.ndarray) -> np.ndarray:
         """alpha^c for each c of `wide`: (L,)."""
@@ -151,6 +144,19 @@ class MomentBasis(Basis):
     def _places(self, k: int, n: int) -> np.ndarray:
         """Where a' + m sits among the indices, for the first n indices a' and m = indices[k]."""
         return self._inverse[self.sum[:n, k]]
+
+
+@njit(cache=True)
+def _means(table, indices):
+    """Mean over n of prod_j table[j, indices[c, j], n] for each c: table (r, q, N), indices (L, r)."""
+    out, product = np.empty(len(indices)), np.empty(table.shape[2])
+    for c in range(len(indices)):
+        product[:] = 1.0
+        for j in range(indices.shape[1]):
+            if indices[c, j]:
+                product *= table[j, indices[c, j]]
+        out[c] = product.mean()
+    return out
 
 
 def _root_factorial(indices: np.ndarray) -> np.ndarray:
