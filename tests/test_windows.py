@@ -52,3 +52,30 @@ def test_window_sums_against_unfold():
     want = torch.from_numpy(padded).unfold(1, 5, 1).unfold(2, 5, 1).sum((3, 4))
     np.testing.assert_allclose(window_sum(x, Geometry("ls", 5, 6, 7)), want.numpy())
     np.testing.assert_allclose(window_sum(x, Geometry("els", 9, 6, 7)), x.sum((1, 2), keepdims=True) * np.ones((1, 6, 7)))
+
+
+def test_memory_mapped_images_give_the_same_bits(tmp_path):
+    x = np.random.default_rng(0).uniform(-1, 1, (50, 1, 6, 7)).astype(np.float32)
+    np.save(tmp_path / "images.npy", x)
+    mapped = torch.from_numpy(np.load(tmp_path / "images.npy", mmap_mode="c"))
+    y, sigma, pairs = torch.randn(2, 1, 6, 7), torch.tensor([0.3, 2.0]), Geometry("bbels", 3, 6, 7)
+    got, want = (engine.believe(images, np.arange(50), y, sigma, pairs).mean for images in (mapped, torch.from_numpy(x)))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_float32_slides_only_where_they_are_accurate():
+    """Over noise levels on both sides of the switch, float32 beliefs against float64 ones."""
+    x = np.random.default_rng(0).uniform(-1, 1, (40, 3, 16, 16))
+    x = torch.from_numpy(((x + np.roll(x, 1, 2) + np.roll(x, 1, 3)) / 3).astype(np.float32))
+    chosen = set()
+    for window in (3, 9):
+        pairs = Geometry("bbels", window, 16, 16)
+        for level in (0.1, 0.3, 0.5, 0.8, 1.2, 2.0, 5.0):
+            y, sigma = (
+                x[:1] + level * torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)),
+                torch.tensor([level]),
+            )
+            chosen.add(bool(engine.single_is_enough(pairs, y.double().numpy().transpose(0, 2, 3, 1), np.array([level]))[0]))
+            got, want = (engine.believe(x, np.arange(40), v, sigma.to(v.dtype), pairs).mean for v in (y, y.double()))
+            assert np.abs(got - want).max() <= 2e-6 * np.abs(want - y.numpy()).max()
+    assert chosen == {True, False}
