@@ -13,10 +13,18 @@ from archbias.metrics import intervals
 def figures(tree: xr.DataTree) -> dict:
     return {
         "samples": plots.family_grid(tree, seeds=6),
-        "agreement": plots.agreement(tree["agreement"].to_dataset()).figure,
+        "agreement": agreement(tree["agreement"].to_dataset()),
         "power": power(tree["power"].to_dataset()),
         "variance": plots.mode_variance(tree["spectrum"].to_dataset()).figure,
     }
+
+
+def agreement(ds: xr.Dataset) -> Figure:
+    """`plots.agreement` with room for one network and many predictions."""
+    inches = mpl.rcParams["figure.figsize"][0]
+    figure = Figure(figsize=(inches, 0.52 * inches), layout="constrained")
+    plots.agreement(ds, axes=figure.subplots())
+    return figure
 
 
 def power(ds: xr.Dataset) -> Figure:
@@ -47,7 +55,7 @@ def power(ds: xr.Dataset) -> Figure:
             frequency, found, "o", color=color, markersize=3.5, markeredgecolor="black", markeredgewidth=0.3, label="samples"
         )
         axes.set_title(shown[k])
-        axes.set_ylim(-25, 10)
+        axes.set_ylim(-14, 8)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     figure.axes[3 * (rows - 1)].set_xlabel("spatial frequency (cycles per image side)")
