@@ -106,20 +106,44 @@ def _load(images, members, centre, direct, window, wrap, phi, half, values):
         for r in range(height):
             for ch in range(channels):
                 _half_square(square[r], phi[r, ch])
+        full = width * LANES
         for r in range(height):
-            for u in range(up, down + 1):
-                if wrap or 0 <= r + u < height:
-                    _add(lines[r], 0, width * LANES, square[(r + u) % height], 0)
-            for c in range(width):
-                for u in range(left, right + 1):
-                    if wrap or 0 <= c + u < width:
-                        at = (c + u) % width
-                        _add(half[r], c * LANES, (c + 1) * LANES, lines[r], (at - c) * LANES)
+            if r == 0:
+                for u in range(up, down + 1):
+                    if wrap or 0 <= u < height:
+                        _add(lines[0], 0, full, square[u % height], 0)
+            else:
+                lines[r] = lines[r - 1]
+                if wrap or r + down < height:
+                    _add(lines[r], 0, full, square[(r + down) % height], 0)
+                if wrap or r - 1 + up >= 0:
+                    _subtract(lines[r], 0, full, square[(r - 1 + up) % height], 0)
+            _box(half[r], lines[r], left, right, wrap)
     for l in range(LANES):
         if members[l] < 0:
             for r in range(height):
                 for c in range(width):
                     half[r, c * LANES + l] = FAR
+
+
+@njit(cache=True)
+def _box(out, x, left, right, wrap):
+    """Sums of x (W*16) over the columns of each window."""
+    width = len(x) // LANES
+    total = np.zeros(LANES)
+    for c in range(width):
+        for u in range(left if c == 0 else right, right + 1):
+            if wrap or 0 <= c + u < width:
+                new = x[(c + u) % width * LANES :]
+                for l in range(LANES):
+                    total[l] += new[l]
+        if c > 0 and (wrap or c - 1 + left >= 0):
+            old = x[(c - 1 + left) % width * LANES :]
+            for l in range(LANES):
+                total[l] -= old[l]
+        at = out[c * LANES :]
+        for l in range(LANES):
+            at[l] = total[l]
 
 
 @njit(fastmath=FAST, cache=True)
