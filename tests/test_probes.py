@@ -257,6 +257,18 @@ def test_every_linear_law_is_proposed_for_itself(images, spec):
     assert found[1].spec == spec
 
 
+def test_pooling_on_the_torus_is_not_taken_for_knowing_the_place(images):
+    """A circular network that pools by 4 commutes with moves of 4 only; its card says els all the same."""
+
+    def f(y, s):
+        coarse = torch.nn.functional.avg_pool2d(y, 4)
+        return torch.nn.functional.interpolate(torch.tanh(3 * coarse + coarse.roll(1, -1)), scale_factor=4)
+
+    card = bias_card(Plain(f, (1, 12, 12)), images, [0.5, 1.0], points=2, probes=1, fit=8, directions=2)
+    assert (card.interior[:, 0] > 0.2).all()
+    assert predictors(card)[0].family == "els"
+
+
 def test_windows_of_a_card_never_shrink_with_noise(few):
     card = bias_card(Ideal().fit(few), few, [0.05, 0.2, 1.0, 5.0], points=1, probes=2, fit=8, directions=2)
     windows = window_schedule(card, 0.5).windows

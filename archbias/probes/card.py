@@ -102,7 +102,7 @@ def bias_card(
     probes: int = 8,
     directions: int = 12,
     fit: int = 128,
-    shifts: Sequence[tuple[int, int]] = ((1, 0), (0, 1), (2, 2), (3, -2)),
+    shifts: Sequence[tuple[int, int]] = ((1, 0), (0, 1), (3, -2), (4, 4)),
     batch: int = 64,
     dtype: torch.dtype = torch.float64,
     device: str | torch.device = "cpu",
@@ -118,7 +118,7 @@ def bias_card(
         points: images at which Jacobians are probed. probes: random vectors each for traces.
         directions: K leading singular directions. fit: images for the affine fit (4 * points others judge it) and for memory;
             a set with fewer images is used around the end, with other noise.
-        shifts: translations (rows, columns).
+        shifts: translations (rows, columns); a network that pools commutes with multiples of its stride only, so one of them is 4.
         batch: rows denoised at once. dtype: float64, or float32 to halve the time of a network.
         seed: of the noise.
         progress: called as progress(levels done, levels).

@@ -1,7 +1,7 @@
 """From a bias card to the theory that matches it: chosen by measurement of the denoiser, before any sample is seen.
 
     window k(sigma)   2 radius + 1, the radius that holds `fraction` of the Jacobian's energy at sigma, made monotone in sigma
-    place             medians over levels and moves of the equivariance error (`symmetry`): e inside, b at the border
+    place             equivariance error (`symmetry`) under the move it is least for, median over levels: e inside, b at the border
                           e > tolerance                  each place its own belief                         ls, or ideal where
                                                                                                            the window is whole
                           b <= 1.5 e + 0.02              windows shared around the torus                   els
@@ -9,14 +9,16 @@
     affine            R^2 of the affine fit above 1 - `linear` at every level: a linear law as well, with the same window or rank
     rank              fewer singular directions than were looked for: the reduced-rank linear law
 
-0 is exact equivariance and sqrt 2 what unrelated images read; the default tolerance of 0.35 is a quarter of that, so that the
-small errors pooling makes do not count as knowing the place. The energy fraction is a choice too; 0.9 by default. Nothing here is
-tuned on samples: how well the proposals predict is what a study has to show.
+The least over moves, since a network that pools commutes with multiples of its stride alone, while one that knows the place
+commutes with none. 0 is exact equivariance and sqrt 2 what unrelated images read; the default tolerance of 0.35 is a quarter of
+that. The energy fraction is a choice too; 0.9 by default. How well the proposals predict is what a study has to show.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import torch
 
 from ..analytic.ideal import Ideal
 from ..analytic.linear import Linear
@@ -58,8 +60,8 @@ def predictors(card: BiasCard, *, fraction: float = 0.9, tolerance: float = 0.35
             affine map may leave.
     """
     schedule = window_schedule(card, fraction)
-    inside, edge = (float(e.nanmedian()) for e in (card.interior, card.border))
-    shared = not inside > tolerance
+    inside, edge = (float(e.nan_to_num(nan=torch.inf).amin(1).median()) for e in (card.interior, card.border))
+    shared = inside <= tolerance
     circular = shared and not edge > 1.5 * inside + 0.02
     whole = min(schedule.windows) >= min(card.shape[1:])
     errors = f"equivariance error {inside:.2g} inside, {edge:.2g} at the border"
