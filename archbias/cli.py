@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -308,7 +309,7 @@ def _list(a: argparse.Namespace) -> int:
 
     table = Table("family", "what it is", "fitted", "settings")
     for name, cls in FAMILIES.items():
-        names = ", ".join(f for f, d in cls.__dataclass_fields__.items() if d.init)
+        names = ", ".join(f.name for f in fields(cls))
         table.add_row(name, cls.summary, "by gradient" if cls.trained else "in closed form", names)
     out.print(table)
     return 0

@@ -18,7 +18,6 @@ import safetensors
 from safetensors.torch import save_file
 
 from .analytic.bottleneck import Bottleneck
-from .analytic.bottleneck import Bottleneck
 from .analytic.ideal import Ideal
 from .analytic.linear import Linear
 from .analytic.polynomial import Polynomial

@@ -7,7 +7,6 @@ import sys
 import time
 
 import pytest
-
 from test_study import ROOT, command, counting, digests  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.slow

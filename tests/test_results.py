@@ -79,7 +79,8 @@ def test_large_variables_are_filled_cell_by_cell(tmp_path, monkeypatch):
     values = rng.standard_normal((3, 4, 1, 5, 5)).astype("f4")
     for i in range(3):
         ds = xr.Dataset(
-            {"sample": (("family", "seed", "channel", "row", "column"), values[i : i + 1])}, {"family": [str(i)], "seed": range(4)}
+            {"sample": (("family", "seed", "channel", "row", "column"), values[i : i + 1])},
+            {"family": [str(i)], "seed": range(4)},
         )
         results.write_cell(tmp_path / f"{i}.nc", {"samples": ds}, {})
     results.collect([tmp_path / f"{i}.nc" for i in range(3)], tmp_path / "store.zarr", {})

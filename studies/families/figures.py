@@ -2,6 +2,7 @@
 
 import pandas as pd
 import xarray as xr
+
 from archbias import plots
 from archbias.metrics import intervals
 
