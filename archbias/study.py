@@ -161,7 +161,9 @@ def _set(target: Any, keys: list[str], value: Any, whole: str) -> Any:
     if isinstance(target, dict):
         if rest and key not in target:
             raise InputError(f"setting {whole!r} names unknown entry {key!r}; {nearest(key, target)}")
-        return target | {key: _set(target[key], rest, value, whole) if rest else _typed(target.get(key), value, whole)}
+        if rest:
+            return target | {key: _set(target[key], rest, value, whole)}
+        return target | {key: _typed(target.get(key, next(iter(target.values()), None)), value, whole)}
     if not is_dataclass(target):
         raise InputError(f"setting {whole!r} goes below {target!r}, which has no settings of its own; stop at its name")
     names = {f.name for f in fields(target) if f.init}
@@ -200,7 +202,7 @@ def _raised(what: str, error: BaseException) -> str:
 def load(path: str | Path) -> Study:
     """The study in a folder or a file."""
     path = Path(path)
-    file = path / "study.py" if path.is_dir() else path
+    file = path if path.suffix == ".py" else path / "study.py"
     if not file.is_file():
         raise InputError(
             f"wanted a study at {path}, found no {file.name}; give a folder with study.py, for example studies/families"

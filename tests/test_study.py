@@ -182,7 +182,7 @@ def test_the_plan_shows_cells_cost_and_what_is_done(counting, tmp_path):
 def test_settings_change_by_dotted_names():
     s = study.load(ROOT / "studies/families")
     changed = s.configure("toy", {"data": "mnist", "data.n": 7, "families.linear, rank 20.rank": 3, "steps": 9})
-    assert changed.data == study.Images(name="mnist", n=7, size=14)
+    assert changed.data == study.Images(name="mnist", n=7)
     assert changed.families["linear, rank 20"].rank == 3
     assert changed.steps == 9
     with_machine = s.configure(None, {"families.els": "els(window=5)"})
@@ -259,7 +259,7 @@ def test_a_full_disk_ends_with_2_and_the_run_goes_on_later(counting, tmp_path, m
     with monkeypatch.context() as m:
         m.setattr(xr.DataTree, "to_netcdf", full)
         assert cli.main(["run", str(counting), "--out", str(tmp_path / "run"), "--quiet"]) == 2
-    assert "No space left on device; free space or" in capsys.readouterr().err
+    assert "(No space left on device); free space or" in capsys.readouterr().err
     assert len(digests(tmp_path / "run")) == 2
     assert not list((tmp_path / "run").rglob("*.part"))
     assert cli.main(["run", str(counting), "--out", str(tmp_path / "run"), "--quiet"]) == 0
@@ -273,8 +273,20 @@ def test_other_images_under_the_same_settings_are_refused(tmp_path):
     x = np.random.default_rng(0).uniform(-1, 1, (12, 1, 8, 8)).astype("f4")
     np.savez(tmp_path / "set.npz", images=x)
     words = ["studies/families", "--preset", "toy", "--quiet", "--set", "data=array", "--set", f"data.root={tmp_path}/set.npz"]
-    words += ["--set", "data.n=12", "--set", "data.size=None", "--set", "families.unet.levels=1", "--out", tmp_path / "run"]
-    assert command("run", *words).returncode == 0
+    words += [
+        "--set",
+        "data.n=12",
+        "--set",
+        "data.size=None",
+        "--set",
+        "families.unet.levels=1",
+        "--set",
+        "families.linear, rank 20.rank=5",
+        "--out",
+        tmp_path / "run",
+    ]
+    done = command("run", *words)
+    assert done.returncode == 0, done.stderr
     x[7] *= 0.5
     np.savez(tmp_path / "set.npz", images=x)
     done = command("run", *words)
@@ -311,6 +323,7 @@ def test_the_small_commands_answer(tmp_path):
 def test_real_faces_run_through_the_same_study(real_data, tmp_path):
     root = real_data / "celeba" / "img_align_celeba"
     words = ["studies/families", "--preset", "toy", "--quiet", "--set", "data=celeba", "--set", f"data.root={root}"]
+    words += ["--set", "families.shallow.noise_levels=2"]  # a full linear map per level is large at 3072 pixels
     done = command("run", *words, "--set", "data.size=32", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     sample = results.open_study(tmp_path / "run")["samples/sample"]

@@ -1,24 +1,23 @@
 """From a bias card to the theory that matches it: chosen by measurement of the denoiser, before any sample is seen.
 
     window k(sigma)   2 radius + 1, the radius that holds `fraction` of the Jacobian's energy at sigma, made monotone in sigma
-    place             equivariance error (`symmetry`) under the move it is least for, median over levels: e inside, b at the border
+    place             equivariance error (`symmetry`) under the longest move, median over levels: e inside, b at the border
                           e > tolerance                  each place its own belief                         ls, or ideal where
                                                                                                            the window is whole
-                          b <= 1.5 e + 0.02              windows shared around the torus                   els
+                          b <= 1.5 e + 0.02, every move  windows shared around the torus                   els
                           otherwise                      windows shared inside, apart at the border        bbels
     affine            R^2 of the affine fit above 1 - `linear` at every level: a linear law as well, with the same window or rank
     rank              fewer singular directions than were looked for: the reduced-rank linear law
 
-The least over moves, since a network that pools commutes with multiples of its stride alone, while one that knows the place
-commutes with none. 0 is exact equivariance and sqrt 2 what unrelated images read; the default tolerance of 0.35 is a quarter of
-that. The energy fraction is a choice too; 0.9 by default. How well the proposals predict is what a study has to show.
+The longest move (that leaves an interior) decides: a smooth image moved by one pixel is nearly itself whatever the denoiser
+knows, and a network that pools commutes with multiples of its stride alone, which the default of 4 rows and 4 columns is for up to
+two poolings. 0 is exact equivariance and sqrt 2 what unrelated images read; the default tolerance of 0.35 is a quarter of that.
+The energy fraction is a choice too; 0.9 by default. How well the proposals predict is what a study has to show.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
 
 from ..analytic.ideal import Ideal
 from ..analytic.linear import Linear
@@ -60,9 +59,11 @@ def predictors(card: BiasCard, *, fraction: float = 0.9, tolerance: float = 0.35
             affine map may leave.
     """
     schedule = window_schedule(card, fraction)
-    inside, edge = (float(e.nan_to_num(nan=torch.inf).amin(1).median()) for e in (card.interior, card.border))
+    length = card.shifts.abs().sum(1).masked_fill(card.interior.isnan().any(0), -1)
+    insides, edges = card.interior.median(0).values, card.border.median(0).values
+    inside, edge = float(insides[length.argmax()]), float(edges[length.argmax()])
     shared = inside <= tolerance
-    circular = shared and not edge > 1.5 * inside + 0.02
+    circular = shared and not bool((edges > 1.5 * insides + 0.02).any())
     whole = min(schedule.windows) >= min(card.shape[1:])
     errors = f"equivariance error {inside:.2g} inside, {edge:.2g} at the border"
     size = f"windows {schedule.windows[0]} to {schedule.windows[-1]}"
