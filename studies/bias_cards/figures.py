@@ -17,7 +17,7 @@ def figures(tree: xr.DataTree) -> dict:
         "agreement": plots.agreement(tree["agreement"].to_dataset()).figure,
         "cards": plots.bias_cards(traits),
         "receptive_fields": plots.receptive_fields(
-            cards["receptive"].isel(sigma=slice(None, None, max(1, len(cards["sigma"]) // 5)))
+            cards["receptive"].isel(sigma=slice(None, None, -(-len(cards["sigma"]) // 5)))
         ),
         "samples": plots.family_grid(tree),
     }
