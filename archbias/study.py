@@ -116,8 +116,9 @@ class Study:
         if preset is not None and preset not in self.presets:
             raise InputError(f"study {self.name!r} has no preset {preset!r}; {nearest(preset, self.presets)}")
         settings = self.settings
-        for key, value in {**(self.presets[preset] if preset else {}), **(changes or {})}.items():
-            settings = _set(settings, key.split("."), value, key)
+        for layer in (self.presets[preset] if preset else {}, changes or {}):  # in turn: `data=mnist` keeps the preset's size
+            for key, value in layer.items():
+                settings = _set(settings, key.split("."), value, key)
         return settings
 
     def plan(self, settings: Any) -> list[Cell]:
@@ -170,6 +171,8 @@ def _set(target: Any, keys: list[str], value: Any, whole: str) -> Any:
     if key not in names:
         raise InputError(f"unknown setting {whole!r}: {type(target).__name__} has no {key!r}; {nearest(key, names)}")
     old = getattr(target, key)
+    if value is None and not rest and "None" in str(next(f.type for f in fields(target) if f.name == key)):
+        return replace(target, **{key: None})
     return replace(target, **{key: _set(old, rest, value, whole) if rest else _typed(old, value, whole)})
 
 

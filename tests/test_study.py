@@ -182,7 +182,7 @@ def test_the_plan_shows_cells_cost_and_what_is_done(counting, tmp_path):
 def test_settings_change_by_dotted_names():
     s = study.load(ROOT / "studies/families")
     changed = s.configure("toy", {"data": "mnist", "data.n": 7, "families.linear, rank 20.rank": 3, "steps": 9})
-    assert changed.data == study.Images(name="mnist", n=7)
+    assert changed.data == study.Images(name="mnist", n=7, size=14)
     assert changed.families["linear, rank 20"].rank == 3
     assert changed.steps == 9
     with_machine = s.configure(None, {"families.els": "els(window=5)"})
