@@ -227,6 +227,21 @@ def test_a_linear_layer_trained_by_gradient_descent_generates_a_gaussian(predict
     assert ratio.max() < high
 
 
+@pytest.mark.parametrize("last", [0.0, 0.3])
+def test_a_layer_trained_in_principal_coordinates_generates_a_gaussian_of_their_plane(last):
+    """Its covariance from r pictures is that from all d, and its push the sampler's output."""
+    spec = Shallow(noise_levels=4, components=6, train=Train(steps=30, batch=16))
+    denoiser = spec.fit(images(c=1))
+    sigmas = torch.cat([noise.cosine(4)[:-1], torch.tensor([last], dtype=torch.float64)])
+    law, whole = generated_by(denoiser, sigmas), gaussian.affine(denoiser, sigmas)
+    torch.testing.assert_close(
+        law.covariance.matmul(torch.eye(20, dtype=torch.float64)), whole.covariance.dense(), rtol=1e-9, atol=1e-10
+    )
+    assert law.rank == (20 if last else 6)
+    start = seeds.normal(range(3), denoiser.shape, dtype=torch.float64)
+    torch.testing.assert_close(law.push(start), sample.ddim(denoiser, start, sigmas), rtol=0, atol=0)
+
+
 def test_networks_with_hidden_layers_have_no_known_law():
     train = Train(steps=1, batch=4)
     with pytest.raises(LookupError, match="not affine at every noise level"):

@@ -192,7 +192,9 @@ def every(**more) -> list[Network]:
     ]
 
 
-@pytest.mark.parametrize("spec", [*every(), Shallow(noise_levels=3, train=SHORT)], ids=brief)
+@pytest.mark.parametrize(
+    "spec", [*every(), Shallow(noise_levels=3, train=SHORT), Shallow(noise_levels=3, components=5, train=SHORT)], ids=brief
+)
 def test_contract_of_a_denoiser(spec):
     data = images()
     denoiser = spec.fit(data)
@@ -355,6 +357,27 @@ def test_the_trained_linear_denoiser_approaches_its_closed_form():
         curve.append(float((got - exact).square().mean() / spread))
     assert curve[0] > 4 * curve[1] > 16 * curve[2], curve
     assert curve[2] < 1e-3
+
+
+def test_in_principal_coordinates_it_approaches_the_wiener_filter_of_that_rank():
+    data, sigmas = small(), noise.cosine(10)
+    start = seeds.normal(range(64), data.shape)
+    exact = sample.ddim(Linear(rank=4).fit(data), start, sigmas)
+    train = Train(steps=200, batch=256, learning_rate=0.02, warmup=0, clip=0.0, ema=0.99)
+    spec = Shallow(components=4, noise_levels=10, train=train)
+    assert spec.parameters(data.shape) == 4 * 4 + 4
+    first, second = fit_replicates(spec, data, [0, 9])
+    got = sample.ddim(first, start, sigmas)
+    assert (got - exact).square().mean() < 1e-3 * (exact - exact.mean(0)).square().mean()
+    torch.testing.assert_close(second(start, 1.0), replace(spec, train=replace(train, seed=9)).fit(data)(start, 1.0))
+    assert second.history["error"][-1] < second.history["error"][0]
+    with pytest.raises(InputError, match="components must be at most 9"):
+        Shallow(components=10).fit(data)
+
+
+def test_a_linear_layer_too_large_to_train_names_the_remedy():
+    with pytest.raises(InputError, match="components=200"):
+        Shallow().fit(ImageSet.from_array(torch.zeros(2, 3, 64, 64)))
 
 
 def test_trained_polynomials_approach_their_closed_form():

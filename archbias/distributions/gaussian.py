@@ -153,17 +153,27 @@ def _(denoiser: LinearDenoiser | LinearBottleneck, sigmas: Tensor | None = None)
     return affine(denoiser, sigmas)
 
 
-def affine(denoiser: Denoiser, sigmas: Tensor, batch: int = 512) -> Gaussian:
+def affine(denoiser: Denoiser, sigmas: Tensor, batch: int = 512, plane: Tensor | None = None) -> Gaussian:
     """The law of any denoiser that is affine in y at every level, by running its own steps; float64, exact.
 
     The mean is what the steps make of zero noise. The covariance is d x d: d unit pictures are pushed through all steps
     when it is first asked for (sample and push never need it). That the denoiser is affine is the caller's claim.
+
+    plane: U (d, r) with orthonormal columns when, at every level, D depends on U^T y only and moves along U only; then r
+        pictures suffice, and outside the plane the noise is scaled by s_T / s_0.
     """
     zero = torch.zeros(1, *denoiser.shape, dtype=torch.float64)
     offset = sample.ddim(denoiser, zero, sigmas)[0]
 
-    def covariance() -> Dense:
+    def respond(units: Tensor) -> Tensor:
+        return (sample.ddim(denoiser, units.reshape(-1, *denoiser.shape), sigmas, batch=batch) - offset).flatten(1)
+
+    def covariance() -> Operator:
         d = zero.numel()
+        if plane is not None:
+            m = respond(plane.T) @ plane  # row i: the response to axis i
+            lam, v = torch.linalg.eigh(m.T @ m)
+            return LowRank(plane @ v, lam - float(sigmas[-1]) ** 2, float(sigmas[-1]) ** 2)
         if d * d * 8 > DENSE:
             raise InputError(
                 f"the covariance of {denoiser.spec!r} has no form cheaper than {d} x {d} numbers ({d * d * 8 / 2**30:.1f} GiB), wanted "
@@ -173,7 +183,7 @@ def affine(denoiser: Denoiser, sigmas: Tensor, batch: int = 512) -> Gaussian:
         for i in range(0, d, batch):
             unit = torch.zeros(min(batch, d - i), d, dtype=torch.float64)
             unit[torch.arange(len(unit)), i + torch.arange(len(unit))] = 1
-            rows[i : i + len(unit)] = (sample.ddim(denoiser, unit.reshape(-1, *denoiser.shape), sigmas) - offset).flatten(1)
+            rows[i : i + len(unit)] = respond(unit)
         return Dense(rows.T @ rows)
 
     return Gaussian(offset, covariance, lambda n: sample.ddim(denoiser, n, sigmas, batch=batch))

@@ -9,13 +9,14 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..nets.network import NetworkDenoiser
-from ..nets.shallow import Shallow
+from ..nets.shallow import PlaneDenoiser, Shallow
 from . import gaussian
 from .base import GeneratedDistribution, generated_by
 
 
-@generated_by.register
-def _(denoiser: NetworkDenoiser, sigmas: Tensor | None = None) -> GeneratedDistribution:
+@generated_by.register(NetworkDenoiser)
+@generated_by.register(PlaneDenoiser)
+def _(denoiser: NetworkDenoiser | PlaneDenoiser, sigmas: Tensor | None = None) -> GeneratedDistribution:
     spec = denoiser.spec
     if not isinstance(spec, Shallow) or spec.degree > 1 or spec.conditioning == "blind":
         raise LookupError(
@@ -27,4 +28,5 @@ def _(denoiser: NetworkDenoiser, sigmas: Tensor | None = None) -> GeneratedDistr
             "a trained linear network knows only the noise levels it was trained at, got the continuous limit; "
             f"give sigmas, for example archbias.noise.schedule({spec.levels_of!r}, {spec.noise_levels})"
         )
-    return gaussian.affine(denoiser, sigmas)
+    plane = denoiser.state()["plane.axes"] if isinstance(denoiser, PlaneDenoiser) else None
+    return gaussian.affine(denoiser, sigmas, plane=plane)

@@ -103,11 +103,15 @@ class Network(Spec):
             return (None,)
         return tuple(levels.schedule(self.levels_of, self.noise_levels)[:-1].tolist())
 
-    def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> NetworkDenoiser:
+    def chart(self, images: ImageSet) -> tuple[ImageSet, dict[str, Tensor]]:
+        """The images in the coordinates the network works in, and tensors for `rebuild` to lead back; here the pixels."""
+        return images, {}
+
+    def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> Denoiser:
         """Train on the images; resumes from `runtime.checkpoint`."""
         return fit_replicates(self, images, [self.train.seed], runtime=runtime)[0]
 
-    def rebuild(self, state: dict[str, Tensor]) -> NetworkDenoiser:
+    def rebuild(self, state: dict[str, Tensor]) -> Denoiser:
         return NetworkDenoiser(self, state)
 
     def stacks(self, device: str) -> bool:
@@ -214,13 +218,15 @@ def loss_of(spec: Network, scale: Tensor):
 
 def fit_replicates(
     spec: Network, images: ImageSet, replicates: Sequence[int], *, runtime: Runtime = Runtime(), stack: bool | None = None
-) -> list[NetworkDenoiser]:
+) -> list[Denoiser]:
     """One denoiser per training seed, each what `replace(spec, train=replace(spec.train, seed=s)).fit(images)` gives.
 
     Args:
         replicates: training seeds.
         stack: train all networks at once (equal to one by one, to rounding); None: where that is faster.
     """
+    pictures = images
+    images, chart = spec.chart(images)
     images, classes = relabelled(spec, images)
     scale = images.images.double().square().mean().sqrt().float()
     loss = loss_of(spec, scale.to(runtime.device))
@@ -245,6 +251,7 @@ def fit_replicates(
         )
         curves += training.curves(taken)
     common = {"scale": scale, "shape": torch.tensor(images.shape), "classes": torch.tensor(classes, dtype=torch.int64)}
+    common |= chart
     denoisers = []
     for r, s in enumerate(replicates):
         own = range(r * len(fixed), (r + 1) * len(fixed))
@@ -253,8 +260,8 @@ def fit_replicates(
             state |= {f"net.{k}.{name}": v.detach().cpu() for name, v in nets[i].state_dict().items()}
         state["history.step"] = curves[own[0]]["step"]
         state["history.loss"] = torch.stack([curves[i]["loss"] for i in own]).mean(0)
-        denoiser = NetworkDenoiser(replace(spec, train=replace(spec.train, seed=s)), state)
-        denoisers.append(with_errors(denoiser, images, classes, runtime.device))
+        denoiser = replace(spec, train=replace(spec.train, seed=s)).rebuild(state)
+        denoisers.append(with_errors(denoiser, pictures, runtime.device))
     return denoisers
 
 
@@ -278,15 +285,15 @@ def relabelled(spec: Network, images: ImageSet) -> tuple[ImageSet, tuple[int, ..
     return replace(images, labels=torch.searchsorted(torch.tensor(classes), images.labels)), classes
 
 
-def with_errors(denoiser: NetworkDenoiser, images: ImageSet, classes: tuple[int, ...], device: str) -> NetworkDenoiser:
+def with_errors(denoiser: Denoiser, images: ImageSet, device: str) -> Denoiser:
     """The denoiser with its squared error on (at most 128) training images at ten noise levels in its history."""
     sigmas = levels.cosine(10)[:-1]
     few = replace(images, images=images.images[:128], ids=images.ids[:128])
-    if classes:
-        few = replace(few, labels=torch.tensor(classes)[images.labels[:128]])
+    if images.labels is not None:
+        few = replace(few, labels=images.labels[:128])
     error = training.losses(denoiser, few, sigmas, device=device)
     state = denoiser.state() | {"history.sigma": sigmas, "history.error": error}
-    return NetworkDenoiser(denoiser.spec, state)
+    return denoiser.spec.rebuild(state)
 
 
 def choose(name: str, value: str, known: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from archbias.nets.unet import UNet
 from archbias.study import Images, Study
 from archbias.train import Train
 
-SHORT = Train(steps=400, batch=128, learning_rate=4e-3, warmup=0, clip=0.0, ema=0.98)  # about a minute on two cores
+SHORT = Train(steps=1000, batch=128, learning_rate=1e-2, warmup=0, clip=0.0, ema=0.98)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Settings(cells.Settings):
             "ideal": Ideal(),
             "linear": Linear(),
             "linear, rank 20": Linear(rank=20),
-            "shallow": Shallow(train=SHORT),
+            "shallow": Shallow(components=200, train=SHORT),
             "unet": UNet(),
         }
     )
@@ -48,7 +48,7 @@ STUDY = Study(
             "seeds": 4,
             "variance_seeds": 16,
             "steps": 6,
-            "families.shallow": Shallow(train=Train(steps=20)),
+            "families.shallow": Shallow(components=20, train=Train(steps=20)),
             "families.unet": UNet(channels=8, levels=2, train=Train(steps=20)),
         },
         "laptop": {},
