@@ -1,0 +1,270 @@
+"""Figures and summary of the study of UNet variants, from its store."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from archbias import plots
+from archbias.metrics.intervals import Interval, binomial, bootstrap
+from archbias.metrics.realism import Calibrated
+
+MOST = 14  # variants a figure has room for; of a crossed grid those with at most one change are shown
+CEILING = "#D55E00"
+LOOKS = {
+    "": ("#000000", "o"),
+    "pooling": ("#0072B2", "s"),
+    "levels": ("#007A55", "^"),
+    "channels": ("#A0388A", "D"),
+    "skips": ("#B8860B", "X"),
+    "conditioning": ("#7A1F1F", "P"),
+}
+
+
+def figures(tree: xr.DataTree) -> dict:
+    """wall: samples; plane: how new, how real; loss: does the loss tell; agreement: which seeds; theory: what foretells them."""
+    made = {"wall": wall(tree), "plane": plane(tree), "loss": loss(tree), "theory": theory(tree)}
+    return made | ({"agreement": agreement(tree)} if tree["pairs"].sizes["variant"] > 1 else {})
+
+
+def labels_of(tree: xr.DataTree, all_trainings: bool = True) -> dict[str, str]:
+    """Label -> variant of the networks shown, first trainings first."""
+    known = tree["variants"].to_dataset()
+    known = known.isel(family=np.argsort(known["training"].values, kind="stable"))
+    if int((known["training"] == 1).sum()) > MOST:
+        known = known.sel(family=known["changes"] <= 1)
+    if not all_trainings:
+        known = known.sel(family=known["training"] == 1)
+    return dict(zip(map(str, known["family"].values), map(str, known["variant"].values), strict=True))
+
+
+def look_of(tree: xr.DataTree, names: list[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each variant shown: a hue and a shape for what was changed, a shade for its value."""
+    known = tree["variants"].to_dataset()
+    changed = dict(zip(map(str, known["variant"].values), map(str, known["changed"].values), strict=True))
+    found = {}
+    for name in names:
+        alike = [n for n in names if changed[n] == changed[name]]
+        color, marker = LOOKS.get(changed[name], LOOKS[""])
+        rgb = np.array(mpl.colors.to_rgb(color))
+        share = 0.55 * alike.index(name) / max(1, len(alike) - 1)
+        found[name] = mpl.colors.to_hex((1 - share) * rgb + share), marker
+    return found
+
+
+def relative(tree: xr.DataTree) -> xr.Dataset:
+    """Novelty and realism of every sample on the scale of held-out images: 1 is the median of those.
+
+    novelty = |x - nearest training image| / median of it over held-out images
+    realism = median over held-out images of their distance to the nearest known one, in random convolutional features,
+              over that of x
+    """
+    held = tree["held_out"].to_dataset()
+    new = tree["novelty"]["distance"] / held["training_distance"].median()
+    real = held["feature_distance"].median() / tree["realism"]["feature_distance"]
+    return xr.Dataset({"novelty": new, "realism": real})
+
+
+def losses(tree: xr.DataTree) -> xr.DataArray:
+    """Loss (family, images): the denoising error, mean over the sampler's noise levels."""
+    return tree["errors"]["error"].mean("sigma")
+
+
+def wall(tree: xr.DataTree, seeds: int = 7) -> Figure:
+    """One row per seed, one column per variant, the base trained a second time beside the base."""
+    labels, firsts = labels_of(tree), list(labels_of(tree, all_trainings=False))
+    again = [label for label, variant in labels.items() if variant == "base" and label != "base"][:1]
+    chosen = [firsts[0], *again, *firsts[1:]]
+    parts = {name: tree[name].to_dataset().sel(family=chosen) for name in ("samples", "novelty")}
+    figure = plots.family_grid(xr.DataTree.from_dict(parts), seeds=seeds)
+    looks = look_of(tree, firsts)
+    for tick in (t for axes in figure.axes for t in axes.get_xticklabels()):
+        tick.set_color(plots.grid.readable(looks[labels[tick.get_text().replace("\n", " ")]][0]))
+    return figure
+
+
+def plane(tree: xr.DataTree) -> Figure:
+    """How new against how real: samples of every variant and, in grey, held-out images; hollow: the other trainings."""
+    ds, held = relative(tree), tree["held_out"].to_dataset()
+    labels, firsts = labels_of(tree), list(labels_of(tree, all_trainings=False))
+    looks = look_of(tree, firsts)
+    figure = _page(0.6)
+    axes = figure.subplots()
+    x = held["feature_distance"].median() / held["feature_distance"]
+    y = held["training_distance"] / held["training_distance"].median()
+    axes.scatter(x, y, s=9, color="0.8", linewidth=0, zorder=0, label="held-out images")
+    axes.axvline(1, color="0.6", linestyle=":", linewidth=1, zorder=0)
+    axes.axhline(1, color="0.6", linestyle=":", linewidth=1, zorder=0)
+    for label, variant in labels.items():
+        color, marker = looks[variant]
+        real, new = (ds[k].sel(family=label).values for k in ("realism", "novelty"))
+        u, v = bootstrap(real), bootstrap(new)
+        first = label in firsts
+        if first:
+            axes.scatter(real, new, s=7, color=color, alpha=0.25, linewidth=0, marker=marker)
+            axes.plot([u.low, u.high], [v.value] * 2, color=color, linewidth=1.5, zorder=3)
+            axes.plot([u.value] * 2, [v.low, v.high], color=color, linewidth=1.5, zorder=3)
+        style = {"markersize": 9, "markeredgecolor": "white"} if first else {"markersize": 6, "markerfacecolor": "white"}
+        name = plots.styles.plain(variant) if first else None
+        axes.plot(u.value, v.value, marker, color=color, zorder=4, label=name, **style)
+    axes.set_xlabel("realism: nearness to held-out images in random convolutional features  →")
+    axes.set_ylabel("novelty: distance to nearest training image  →")
+    axes.set_title("1 = the median held-out image")
+    for word, at in {"unlike faces": (0, 1), "copies": (1, 0)}.items():
+        ha, va = ("left", "top") if at == (0, 1) else ("right", "bottom")
+        style = {"color": "0.4", "fontstyle": "italic", "fontsize": "small"}
+        axes.annotate(word, at, xycoords="axes fraction", ha=ha, va=va, **style)
+    handles = axes.get_legend_handles_labels()[0]
+    if len(labels) > len(firsts):
+        handles.append(_hollow("trained again"))
+    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def loss(tree: xr.DataTree) -> Figure:
+    """Does the loss say what is drawn? Novelty and distance from real images against the loss on training and held-out images."""
+    novelty, frechet, loss = relative(tree)["novelty"], tree["realism"]["frechet"], losses(tree)
+    labels = labels_of(tree)
+    looks = look_of(tree, list(dict.fromkeys(labels.values())))
+    figure = _page(0.5)
+    left, right = figure.subplots(1, 2)
+    left.axhline(1, color="0.6", linestyle=":", linewidth=1, zorder=0)
+    right.axhspan(*np.quantile(tree["held_out"]["frechet"], [0, 1]), color="0.85", linewidth=0, zorder=0)
+    for label, variant in labels.items():
+        color, marker = looks[variant]
+        seen, unseen = (float(loss.sel(family=label, images=k)) for k in ("training", "held out"))
+        v, distance = bootstrap(novelty.sel(family=label).values), float(frechet.sel(family=label))
+        name = plots.styles.plain(variant) if label == variant else None
+        left.plot([seen] * 2, [v.low, v.high], color=color, linewidth=1.2)
+        for axes, height in ((left, v.value), (right, distance)):
+            axes.plot([seen, unseen], [height] * 2, color=color, linewidth=1.2)
+            axes.plot([seen], [height], marker, color=color, markersize=6.5, markeredgecolor="white", label=name, zorder=3)
+            axes.plot([unseen], [height], marker, color=color, markersize=5, markerfacecolor="white", zorder=3)
+    left.set(xlabel="denoising error", title="novelty (held-out images = 1)")
+    right.set(xlabel="denoising error", title="Frechet distance to faces (grey: held-out)", yscale="log")
+    right.yaxis.set_major_formatter("{x:.3g}")
+    right.yaxis.set_minor_formatter("{x:.2g}")
+    handles = [*left.get_legend_handles_labels()[0], _hollow("on held-out images"), _hollow("on training images", "0.3")]
+    figure.legend(handles=handles, loc="outside right center")
+    return figure
+
+
+def _hollow(name: str, fill: str = "white") -> Line2D:
+    return Line2D([], [], marker="o", color="0.3", markerfacecolor=fill, linestyle="none", label=name)
+
+
+def agreement(tree: xr.DataTree) -> Figure:
+    """Left: median r between variants, the ceiling on the diagonal. Right: the same seed by seed, sorted."""
+    between = tree["pairs"]["between"]
+    names = list(labels_of(tree, all_trainings=False))
+    between = between.sel(variant=names, other=names)
+    figure = _page(0.52)
+    left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    _matrix(left, between.median("seed"), names, look_of(tree, names))
+    _by_seed(right, between.transpose("variant", "other", "seed").values)
+    return figure
+
+
+def _matrix(axes: Axes, median: xr.DataArray, names: list[str], looks: dict[str, tuple[str, str]]) -> None:
+    values = median.transpose("variant", "other").values
+    apart = values[~np.eye(len(values), dtype=bool)]
+    low, high = np.nanmin(apart, initial=1.0), np.nanmax(values, initial=-1.0)
+    axes.imshow(values, cmap="Blues", vmin=low - 0.3 * (high - low), vmax=high)
+    for i, j in np.ndindex(values.shape):
+        if np.isfinite(values[i, j]):
+            dark = values[i, j] > low + 0.55 * (high - low)
+            axes.annotate(
+                f"{values[i, j]:.2f}".replace("0.", "."),
+                (j, i),
+                ha="center",
+                va="center",
+                color="white" if dark else "black",
+                fontweight="bold" if i == j else None,
+                fontsize="small",
+            )
+        if i == j:
+            axes.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=CEILING, linewidth=2))
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    for tick, name in zip([*axes.get_xticklabels(), *axes.get_yticklabels()], 2 * names, strict=True):
+        tick.set(color=plots.grid.readable(looks[name][0]), fontweight="bold")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title("same seed, median r; framed: trained again")
+
+
+def _by_seed(axes: Axes, values: np.ndarray) -> None:
+    """values (V, V, seeds): for each seed the range over pairs of variants, their median, and the median of the ceilings."""
+    apart = values[np.triu_indices(len(values), 1)]
+    ceiling = np.diagonal(values).T
+    ceiling = ceiling[np.isfinite(ceiling).all(1)]
+    order = np.argsort(np.median(apart, 0))
+    rank = np.arange(1, len(order) + 1)
+    axes.vlines(rank, apart.min(0)[order], apart.max(0)[order], color="0.8", linewidth=2.5, label="pairs of variants: range")
+    axes.plot(rank, np.median(apart, 0)[order], "o", color="#2060A0", markersize=3.5, label="pairs of variants: median")
+    if len(ceiling):
+        axes.plot(rank, np.median(ceiling, 0)[order], "_", color=CEILING, markeredgewidth=1.8, label="trained again: median")
+    axes.set_xlabel("seed, sorted by agreement")
+    axes.set_ylabel("Pearson r of two samples")
+    axes.set_ylim(None, 1.0)
+    axes.legend(loc="lower right", fontsize="small")
+
+
+def theory(tree: xr.DataTree) -> Figure:
+    """What foretells each variant's samples: the linear law, the base, and as bands the same variant trained again and the mean."""
+    firsts = list(labels_of(tree, all_trainings=False))
+    ds = tree["agreement"].to_dataset().sel(family=firsts)
+    figure = _page(0.16 + 0.065 * len(firsts))
+    plots.agreement(ds, axes=figure.subplots())
+    return figure
+
+
+def _page(height: float) -> Figure:
+    width = mpl.rcParams["figure.figsize"][0]
+    return Figure(figsize=(width, height * width), layout="constrained")
+
+
+def summary(tree: xr.DataTree) -> pd.DataFrame:
+    """One row per network: what it is, its error, how new and how real its samples are, and whom they agree with."""
+    known, r = tree["variants"].to_dataset(), tree["agreement"]["r"]
+    scaled, error = relative(tree), losses(tree)
+    ratio, frechet = tree["novelty"]["distance_ratio"], tree["realism"]["frechet"]
+    windows, likely = percentile(tree, "patch_distance"), percentile(tree, "log_likelihood")
+    rows = []
+    for family in map(str, known["family"].values):
+        one, copies = known.sel(family=family), tree["novelty"]["copy"].sel(family=family).values.astype(bool)
+        row = {
+            "network": family,
+            "parameters": int(one["parameters"]),
+            "receptive field": float(one["receptive_field"]),
+            "error, training": f"{float(error.sel(family=family, images='training')):.4f}",
+            "error, held out": f"{float(error.sel(family=family, images='held out')):.4f}",
+            "novelty": _interval(bootstrap(scaled["novelty"].sel(family=family).values)),
+            "nearest / second": f"{float(ratio.sel(family=family).median()):.2f}",
+            "copies": f"{copies.sum()} of {len(copies)}, {_interval(binomial(int(copies.sum()), len(copies)))}",
+            "realism": _interval(bootstrap(scaled["realism"].sel(family=family).values)),
+            "Frechet": f"{float(frechet.sel(family=family)):.3g}",
+            "windows, percentile": f"{float(windows.sel(family=family).median()):.2f}",
+            "likelihood, percentile": f"{float(likely.sel(family=family).median()):.2f}",
+        }
+        for predictor in ("base", "replicate", "wiener law", "mean image"):
+            if predictor in r["predictor"].values:
+                row[f"r, {predictor}"] = _interval(bootstrap(r.sel(family=family, predictor=predictor).values))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def percentile(tree: xr.DataTree, measure: str) -> xr.DataArray:
+    """Percentile (family, seed) of a measure of each sample among the held-out images'; 0.5 is like those."""
+    value, reference = tree["realism"][measure], torch.from_numpy(tree["held_out"][measure].values)
+    found = Calibrated(torch.from_numpy(value.values.ravel()), reference).percentile.numpy().reshape(value.shape)
+    return xr.DataArray(found, value.coords, value.dims)
+
+
+def _interval(v: Interval) -> str:
+    return f"{v.value:.2f} [{v.low:.2f}, {v.high:.2f}]" if v.n else ""
