@@ -98,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--n", type=int, help="number of images")
     p.add_argument("--size", type=int, help="side in pixels")
     p.add_argument("--seed", type=int, help="draw the images with this seed instead of taking the first")
+    p.add_argument("--crop", help="prepare: centre or none, instead of the set's usual one")
+    p.add_argument("--out", type=Path, help="prepare: the npz file to write")
+    p.add_argument("--mirror", help="fetch: another address that holds the same files; checksums stay those published")
     p.add_argument("--quiet", action="store_true", help="no progress")
 
     p = command("doctor", _doctor, "versions, device, threads, what is installed and what data is at hand")
@@ -333,10 +336,10 @@ def _data(a: argparse.Namespace) -> int:
         for key, value in data.describe(a.name, a.root).items():
             out.print(f"{key:>10}  {value}", markup=False)
     elif a.action == "fetch":
-        for path in data.fetch(a.name, a.root, progress=not a.quiet):
+        for path in data.fetch(a.name, a.root, mirror=a.mirror, progress=not a.quiet):
             out.print(f"have {path}", markup=False)
     else:
-        path = data.prepare(a.name, a.root, n=a.n, size=a.size, seed=a.seed)
+        path = data.prepare(a.name, a.root, n=a.n, size=a.size, seed=a.seed, crop=a.crop, out=a.out)
         out.print(f"wrote {path}", markup=False)
     return 0
 

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from archbias import data
+from archbias import cli, data
 from archbias.data import catalogue, download
 from archbias.data.source import File
 from archbias.errors import InputError
@@ -183,3 +184,16 @@ def test_sets_without_files_say_so(tmp_path):
     (tmp_path / "f").write_text("")
     with pytest.raises(InputError, match="got the file"):
         data.fetch("mnist", tmp_path / "f")
+
+
+def test_the_command_line_fetches_from_a_mirror_and_prepares_a_crop(server, tmp_path, monkeypatch, capsys):
+    about = replace(catalogue.named("mnist"), files=(File("faces.zip", "http://not-asked.invalid/faces.zip", MD5, 0.4),))
+    monkeypatch.setattr(download, "named", lambda name: about)
+    command = ["data", "fetch", "mnist", "--root", str(tmp_path), "--quiet"]
+    assert cli.main([*command, "--mirror", server.url]) == 0
+    assert (tmp_path / "faces.zip").read_bytes() == BODY
+    out = tmp_path / "kept.npz"
+    assert cli.main(["data", "prepare", "digits", "--n", "5", "--crop", "none", "--out", str(out)]) == 0
+    assert data.load("array", root=out).hash == data.load("digits", n=5, crop="none").hash
+    assert cli.main(["data", "prepare", "digits", "--crop", "middle"]) == 2
+    assert "unknown crop 'middle'" in capsys.readouterr().err
