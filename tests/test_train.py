@@ -2,10 +2,12 @@
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -286,6 +288,18 @@ def test_the_loss_curve_is_shortened_to_means():
 def test_bad_settings_say_what_to_do(settings):
     with pytest.raises(InputError, match=r"; "):
         Train(**settings)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")  # of the compiler
+def test_compiled_training_is_training():
+    spec = ResNet(depth=3, width=4, train=Train(steps=20, batch=8))
+    eager = spec.fit(images())
+    compiled = replace(spec, train=replace(spec.train, compile=True)).fit(images())
+    torch.testing.assert_close(compiled.history["loss"], eager.history["loss"], rtol=1e-3, atol=1e-4)
+    y = 2 * seeds.normal(range(4), eager.shape)
+    torch.testing.assert_close(compiled(y, 1.0), eager(y, 1.0), rtol=1e-3, atol=1e-3)
 
 
 def test_fp16_wants_a_cuda_device():
