@@ -1,14 +1,18 @@
 """Figures and summary of the study of UNet variants, from its store."""
 
+from collections.abc import Callable
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from archbias import plots
 from archbias.metrics.intervals import Interval, binomial, bootstrap
@@ -21,8 +25,8 @@ LOOKS = {
     "pooling": ("#0072B2", "s"),
     "levels": ("#007A55", "^"),
     "channels": ("#A0388A", "D"),
-    "skips": ("#B8860B", "X"),
-    "conditioning": ("#7A1F1F", "P"),
+    "skips": ("#B8860B", "v"),
+    "conditioning": ("#7A1F1F", "p"),
 }
 
 
@@ -57,17 +61,9 @@ def look_of(tree: xr.DataTree, names: list[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def relative(tree: xr.DataTree) -> xr.Dataset:
-    """Novelty and realism of every sample on the scale of held-out images: 1 is the median of those.
-
-    novelty = |x - nearest training image| / median of it over held-out images
-    realism = median over held-out images of their distance to the nearest known one, in random convolutional features,
-              over that of x
-    """
-    held = tree["held_out"].to_dataset()
-    new = tree["novelty"]["distance"] / held["training_distance"].median()
-    real = held["feature_distance"].median() / tree["realism"]["feature_distance"]
-    return xr.Dataset({"novelty": new, "realism": real})
+def novelty_of(tree: xr.DataTree) -> xr.DataArray:
+    """Distance of every sample (family, seed) to its nearest training image, over the median of it for held-out images."""
+    return tree["novelty"]["distance"] / tree["held_out"]["training_distance"].median()
 
 
 def losses(tree: xr.DataTree) -> xr.DataArray:
@@ -89,69 +85,71 @@ def wall(tree: xr.DataTree, seeds: int = 7) -> Figure:
 
 
 def plane(tree: xr.DataTree) -> Figure:
-    """How new against how real: samples of every variant and, in grey, held-out images; hollow: the other trainings."""
-    ds, held = relative(tree), tree["held_out"].to_dataset()
-    labels, firsts = labels_of(tree), list(labels_of(tree, all_trainings=False))
-    looks = look_of(tree, firsts)
-    figure = _page(0.6)
+    """How new against how real, one mark per network; held-out images, set against each other, are the goal."""
+    novelty, frechet, labels = novelty_of(tree), tree["realism"]["frechet"], labels_of(tree)
+    held = tree["held_out"].to_dataset()
+    looks = look_of(tree, list(dict.fromkeys(labels.values())))
+    figure = _page(0.55)
     axes = figure.subplots()
-    x = held["feature_distance"].median() / held["feature_distance"]
-    y = held["training_distance"] / held["training_distance"].median()
-    axes.scatter(x, y, s=9, color="0.8", linewidth=0, zorder=0, label="held-out images")
-    axes.axvline(1, color="0.6", linestyle=":", linewidth=1, zorder=0)
-    axes.axhline(1, color="0.6", linestyle=":", linewidth=1, zorder=0)
+    low, high = np.quantile(held["frechet"], [0, 1])
+    quartiles = np.quantile(held["training_distance"] / held["training_distance"].median(), [0.25, 0.75])
+    axes.add_patch(Rectangle((low, quartiles[0]), high - low, np.ptp(quartiles), color="0.87", linewidth=0, zorder=0))
+    axes.annotate("held-out\nimages", (np.sqrt(low * high), 1), ha="center", va="center", color="0.4", fontstyle="italic")
     for label, variant in labels.items():
         color, marker = looks[variant]
-        real, new = (ds[k].sel(family=label).values for k in ("realism", "novelty"))
-        u, v = bootstrap(real), bootstrap(new)
-        first = label in firsts
-        if first:
-            axes.scatter(real, new, s=7, color=color, alpha=0.25, linewidth=0, marker=marker)
-            axes.plot([u.low, u.high], [v.value] * 2, color=color, linewidth=1.5, zorder=3)
-            axes.plot([u.value] * 2, [v.low, v.high], color=color, linewidth=1.5, zorder=3)
-        style = {"markersize": 9, "markeredgecolor": "white"} if first else {"markersize": 6, "markerfacecolor": "white"}
-        name = plots.styles.plain(variant) if first else None
-        axes.plot(u.value, v.value, marker, color=color, zorder=4, label=name, **style)
-    axes.set_xlabel("realism: nearness to held-out images in random convolutional features  →")
-    axes.set_ylabel("novelty: distance to nearest training image  →")
-    axes.set_title("1 = the median held-out image")
-    for word, at in {"unlike faces": (0, 1), "copies": (1, 0)}.items():
-        ha, va = ("left", "top") if at == (0, 1) else ("right", "bottom")
-        style = {"color": "0.4", "fontstyle": "italic", "fontsize": "small"}
-        axes.annotate(word, at, xycoords="axes fraction", ha=ha, va=va, **style)
+        v, x = bootstrap(novelty.sel(family=label).values), float(frechet.sel(family=label))
+        first = label == variant
+        axes.plot([x, x], [v.low, v.high], color=color, linewidth=1.5)
+        fill = {"markeredgecolor": "white", "label": plots.styles.plain(variant)} if first else {"markerfacecolor": "white"}
+        axes.plot(x, v.value, marker, color=color, markersize=9 if first else 7, zorder=4, **fill)
+    _frechet_ticks(axes.xaxis, axes.set_xscale)
+    axes.margins(0.08)
+    axes.invert_xaxis()
+    axes.set_xlabel("more real  →\nFrechet distance to held-out images, random convolutional features")
+    axes.set_ylabel("distance to nearest training image\n(median held-out image = 1)   newer  →")
     handles = axes.get_legend_handles_labels()[0]
-    if len(labels) > len(firsts):
-        handles.append(_hollow("trained again"))
+    handles += [_hollow("trained again")] if len(labels) > len(looks) else []
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
 def loss(tree: xr.DataTree) -> Figure:
-    """Does the loss say what is drawn? Novelty and distance from real images against the loss on training and held-out images."""
-    novelty, frechet, loss = relative(tree)["novelty"], tree["realism"]["frechet"], losses(tree)
+    """Does the error say what is drawn? Novelty and unlikeness against the denoising error on training and held-out images."""
+    novelty, frechet, error, held = novelty_of(tree), tree["realism"]["frechet"], losses(tree), tree["held_out"]["frechet"]
     labels = labels_of(tree)
     looks = look_of(tree, list(dict.fromkeys(labels.values())))
     figure = _page(0.5)
     left, right = figure.subplots(1, 2)
     left.axhline(1, color="0.6", linestyle=":", linewidth=1, zorder=0)
-    right.axhspan(*np.quantile(tree["held_out"]["frechet"], [0, 1]), color="0.85", linewidth=0, zorder=0)
+    right.axhspan(float(held.min()), float(held.max()), color="0.87", linewidth=0, zorder=0)
     for label, variant in labels.items():
         color, marker = looks[variant]
-        seen, unseen = (float(loss.sel(family=label, images=k)) for k in ("training", "held out"))
-        v, distance = bootstrap(novelty.sel(family=label).values), float(frechet.sel(family=label))
+        seen, unseen = (float(error.sel(family=label, images=k)) for k in ("training", "held out"))
+        v, apart = bootstrap(novelty.sel(family=label).values), float(frechet.sel(family=label))
         name = plots.styles.plain(variant) if label == variant else None
         left.plot([seen] * 2, [v.low, v.high], color=color, linewidth=1.2)
-        for axes, height in ((left, v.value), (right, distance)):
+        for axes, height in ((left, v.value), (right, apart)):
             axes.plot([seen, unseen], [height] * 2, color=color, linewidth=1.2)
             axes.plot([seen], [height], marker, color=color, markersize=6.5, markeredgecolor="white", label=name, zorder=3)
             axes.plot([unseen], [height], marker, color=color, markersize=5, markerfacecolor="white", zorder=3)
-    left.set(xlabel="denoising error", title="novelty (held-out images = 1)")
-    right.set(xlabel="denoising error", title="Frechet distance to faces (grey: held-out)", yscale="log")
-    right.yaxis.set_major_formatter("{x:.3g}")
-    right.yaxis.set_minor_formatter("{x:.2g}")
-    handles = [*left.get_legend_handles_labels()[0], _hollow("on held-out images"), _hollow("on training images", "0.3")]
+    left.set_title("how new (held-out image = 1)")
+    right.set_title("how unreal (grey: held-out images)")
+    left.set_ylabel("distance to nearest training image")
+    right.set_ylabel("Frechet distance to held-out images")
+    _frechet_ticks(right.yaxis, right.set_yscale)
+    for axes in (left, right):
+        axes.set_xlabel("denoising error (squared pixel value)")
+        axes.locator_params(axis="x", nbins=4)
+    handles = [*left.get_legend_handles_labels()[0], _hollow("error on training", "0.3"), _hollow("error on held-out")]
     figure.legend(handles=handles, loc="outside right center")
     return figure
+
+
+def _frechet_ticks(axis: Axis, scale: Callable[[str], None]) -> None:
+    scale("log")
+    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def _hollow(name: str, fill: str = "white") -> Line2D:
@@ -179,7 +177,7 @@ def _matrix(axes: Axes, median: xr.DataArray, names: list[str], looks: dict[str,
         if np.isfinite(values[i, j]):
             dark = values[i, j] > low + 0.55 * (high - low)
             axes.annotate(
-                f"{values[i, j]:.2f}".replace("0.", "."),
+                f"{round(values[i, j], 2) + 0.0:.2f}".replace("0.", "."),
                 (j, i),
                 ha="center",
                 va="center",
@@ -212,7 +210,8 @@ def _by_seed(axes: Axes, values: np.ndarray) -> None:
     axes.set_xlabel("seed, sorted by agreement")
     axes.set_ylabel("Pearson r of two samples")
     axes.set_ylim(None, 1.0)
-    axes.legend(loc="lower right", fontsize="small")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize="small", borderpad=0)
 
 
 def theory(tree: xr.DataTree) -> Figure:
@@ -232,7 +231,7 @@ def _page(height: float) -> Figure:
 def summary(tree: xr.DataTree) -> pd.DataFrame:
     """One row per network: what it is, its error, how new and how real its samples are, and whom they agree with."""
     known, r = tree["variants"].to_dataset(), tree["agreement"]["r"]
-    scaled, error = relative(tree), losses(tree)
+    novelty, error = novelty_of(tree), losses(tree)
     ratio, frechet = tree["novelty"]["distance_ratio"], tree["realism"]["frechet"]
     windows, likely = percentile(tree, "patch_distance"), percentile(tree, "log_likelihood")
     rows = []
@@ -244,10 +243,9 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
             "receptive field": float(one["receptive_field"]),
             "error, training": f"{float(error.sel(family=family, images='training')):.4f}",
             "error, held out": f"{float(error.sel(family=family, images='held out')):.4f}",
-            "novelty": _interval(bootstrap(scaled["novelty"].sel(family=family).values)),
+            "novelty": _interval(bootstrap(novelty.sel(family=family).values)),
             "nearest / second": f"{float(ratio.sel(family=family).median()):.2f}",
             "copies": f"{copies.sum()} of {len(copies)}, {_interval(binomial(int(copies.sum()), len(copies)))}",
-            "realism": _interval(bootstrap(scaled["realism"].sel(family=family).values)),
             "Frechet": f"{float(frechet.sel(family=family)):.3g}",
             "windows, percentile": f"{float(windows.sel(family=family).median()):.2f}",
             "likelihood, percentile": f"{float(likely.sel(family=family).median()):.2f}",

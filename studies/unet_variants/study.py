@@ -22,11 +22,10 @@ MEASURES = {
     "training_distance": ("Euclidean distance to the nearest training image", "pixel value"),
     "face_distance": ("Euclidean distance to the nearest held-out image", "pixel value"),
     "patch_distance": ("mean distance of its windows to the nearest held-out window", "pixel value"),
-    "feature_distance": ("distance to the nearest held-out image in random convolutional features", "1"),
     "log_likelihood": ("log density under probabilistic PCA of held-out images", "nat"),
 }
 FRECHET = {"long_name": "Frechet distance to held-out images in random convolutional features", "units": "1"}
-DRAWS = 20  # sets of held-out images whose Frechet distance is the reference
+SPLITS = 20  # random halves of the held-out images whose Frechet distance is the reference
 WORDS = {
     "pooling": lambda v: "no pooling" if v == "none" else v,
     "levels": lambda v: f"{v} level{'s' * (v > 1)}",
@@ -44,7 +43,7 @@ class Settings(cells.Settings):
     crossed: every combination; otherwise the base and one change at a time.
     unet: what all of them share, training included. They predict the clean image, so that no path leads round the network.
     trainings: how often each is trained, from seeds that follow `unet.train.seed`: the noise ceiling.
-    held_out: images after the training ones that no network sees. judged: how many of either kind errors are taken on.
+    held_out: images after the training ones that no network sees, an even number. judged: how many of either kind errors are taken on.
     """
 
     data: Images = Images(name="celeba", n=1000, size=32)
@@ -59,11 +58,6 @@ class Settings(cells.Settings):
     crossed: bool = False
     unet: UNet = UNet(predicts="image", train=Train(steps=6000, batch=32, learning_rate=4e-3, ema=0.999, precision="bf16"))
     trainings: int = 2
-
-    @property
-    def compared_sets(self) -> int:
-        """Images in each set whose Frechet distance is taken."""
-        return min(self.seeds, self.held_out // 2)
 
     def unseen(self) -> ImageSet:
         more = replace(self.data, n=self.data.n + self.held_out).load()
@@ -107,7 +101,9 @@ def network(label: str, variant: str, training: int, spec: UNet, settings: Setti
         x = torch.from_numpy(groups["samples"]["sample"].values[0])
         judged = judge(x, unseen.images, work.runtime.device)
         variables = {k: (("family", "seed"), v.numpy()[None], _described(k)) for k, v in judged.items()}
-        variables["frechet"] = (("family",), [frechet(x[: settings.compared_sets], unseen.images)], FRECHET)
+        many = range(1_000_000, 1_000_000 + settings.held_out // 2)
+        y = cells.draw(work.denoiser(label), settings, images, work.runtime, f"{label}: as many as held-out images", many)
+        variables["frechet"] = (("family",), [frechet(y, unseen.images[0::2])], FRECHET)
         groups["realism"] = xr.Dataset(variables, {"family": [label], "seed": np.arange(len(x))})
         groups["errors"] = errors(work, label, images, unseen, settings)
         groups["variants"] = described(label, variant, training, spec, settings)
@@ -122,19 +118,17 @@ def judge(x: Tensor, held_out: Tensor, device: str = "cpu") -> dict[str, Tensor]
     whose reference, the odd half, is judged once for all variants."""
     known = held_out[0::2]
     density = realism.probabilistic_pca(known, max(1, len(known) // 4))
-    space = features.convolutional(x.shape[1])
     windows = symmetry.nearest_patch(x.to(device), known.to(device), size=PATCH, stride=STRIDE)
     return {
         "face_distance": novelty.nearest(x, known).distance,
         "patch_distance": windows.distance.mean((1, 2)).cpu(),
-        "feature_distance": novelty.nearest(space(x), space(known)).distance,
         "log_likelihood": density(x),
     }
 
 
-def frechet(x: Tensor, held_out: Tensor) -> float:
-    """Frechet distance of a set of images to the even half of the held-out ones, in random convolutional features."""
-    return distance.frechet(x, held_out[0::2], space=features.convolutional(x.shape[1]))
+def frechet(x: Tensor, images: Tensor) -> float:
+    """Frechet distance of two sets of images in random convolutional features."""
+    return distance.frechet(x, images, space=features.convolutional(x.shape[1]))
 
 
 def errors(work: Work, label: str, images: ImageSet, unseen: ImageSet, settings: Settings) -> xr.Dataset:
@@ -175,8 +169,8 @@ def reference(settings: Settings) -> Cell:
         found |= judge(x, unseen.images, work.runtime.device)
         variables = {k: (("image",), v.numpy(), _described(k)) for k, v in found.items()}
         rng = np.random.default_rng(0)
-        sets = [rng.choice(len(x), settings.compared_sets, replace=False) for _ in range(DRAWS)]
-        variables["frechet"] = (("draw",), [frechet(x[which], unseen.images) for which in sets], FRECHET)
+        halves = [rng.permutation(len(unseen)).reshape(2, -1) for _ in range(SPLITS)]
+        variables["frechet"] = (("split",), [frechet(unseen.images[a], unseen.images[b]) for a, b in halves], FRECHET)
         return {"held_out": xr.Dataset(variables, {"image": list(unseen.ids[1::2])})}
 
     return Cell("held out", run, seconds=30)
