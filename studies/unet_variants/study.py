@@ -173,57 +173,59 @@ def reference(settings: Settings) -> Cell:
         variables["frechet"] = (("split",), [frechet(unseen.images[a], unseen.images[b]) for a, b in halves], FRECHET)
         return {"held_out": xr.Dataset(variables, {"image": list(unseen.ids[1::2])})}
 
-    return Cell("held out", run, seconds=30)
+    return Cell("held out", run, seconds=40)
 
 
 def pairs(settings: Settings) -> Cell:
     """Agreement of every variant with every other, seed by seed, and with itself trained again: group pairs."""
-    labels = trained(settings)
+    labels = list(trained(settings))
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         names = list(variants(settings))
         samples = torch.stack([torch.from_numpy(work.read(label)["samples/sample"].values[0]) for label in labels])
-        owner = torch.tensor([names.index(variant) for variant, _, _ in labels.values()])
+        values = between(samples.unflatten(0, (len(names), settings.trainings))).numpy()
         attrs = {"long_name": "Pearson correlation of samples from one seed, mean over pairs of trainings", "units": "1"}
-        values = between(samples, owner).numpy()
         coordinates = {"variant": names, "other": names, "seed": np.arange(settings.seeds)}
         return {"pairs": xr.Dataset({"between": (("variant", "other", "seed"), values, attrs)}, coordinates)}
 
     return Cell("pairs", run, after=tuple(labels), seconds=5)
 
 
-def between(samples: Tensor, owner: Tensor) -> Tensor:
-    """Pearson r between the samples of two variants, seed by seed, averaged over all pairs of their trainings.
+def between(samples: Tensor) -> Tensor:
+    """Pearson r between the samples of two variants, seed by seed, averaged over pairs of trainings from different training seeds.
 
-        R_ijb = mean over trainings k of i and l of j, other than k itself, of r(x_kb, x_lb)
+        R_ijb = mean over k != l of r(x_ikb, x_jlb)
+
+    Variants trained from one seed share batches, and some the initial weights; leaving those pairs out puts different variants
+    (i != j) on the footing of the ceiling (i = j).
 
     Args:
-        samples: (F, B, C, H, W), network f at seed b.
-        owner: (F,) the variant 0..V-1 that network f is a training of.
+        samples: (V, K, B, C, H, W), training k of variant v at seed b.
 
     Returns:
-        (V, V, B) float64, symmetric; the diagonal is the noise ceiling, NaN for a variant trained once.
+        (V, V, B) float64, symmetric. With K = 1 the one pair is taken and the diagonal is NaN.
     """
-    v = int(owner.max()) + 1
-    member = torch.nn.functional.one_hot(owner, v).double()
-    count = member.sum(0)
-    number = count[:, None] * count - count.diag()
+    v, k = samples.shape[:2]
+    kept = 1 - torch.eye(k, dtype=torch.float64) if k > 1 else torch.ones(1, 1, dtype=torch.float64)
     found = []
-    for x in samples.transpose(0, 1):
-        z = x.double().flatten(1)
+    for x in samples.unbind(2):
+        z = x.double().flatten(2).flatten(0, 1)
         z = z - z.mean(1, keepdim=True)
         z = z / z.norm(dim=1, keepdim=True)
-        r = (z @ z.T).clamp(-1, 1).fill_diagonal_(0)
-        found.append(member.T @ r @ member / number)
-    return torch.stack(found, -1)
+        r = (z @ z.T).clamp(-1, 1).reshape(v, k, v, k)
+        found.append(torch.einsum("ikjl,kl->ij", r, kept) / kept.sum())
+    result = torch.stack(found, -1)
+    if k == 1:
+        result.diagonal().fill_(torch.nan)
+    return result
 
 
 def compared(label: str, variant: str, training: int, predictors: list[Cell], settings: Settings) -> Cell:
-    """Agreement of one network with the laws, with the base and with its own variant trained again: group agreement."""
+    """Agreement of one network with the laws, with the base and with its own variant, both of another training: group agreement."""
     theory = cells.compared(label, predictors, settings)
-    twin = variant if training > 1 else f"{variant}, training 2"
-    rivals = {"base": "base"} if variant != "base" else {}
-    rivals |= {"replicate": twin} if settings.trainings > 1 else {}
+    other = "" if training > 1 or settings.trainings == 1 else ", training 2"
+    rivals = {"base": f"base{other}"} if variant != "base" else {}
+    rivals |= {"replicate": f"{variant}{other}"} if settings.trainings > 1 else {}
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         def samples(of: str) -> Tensor:
