@@ -65,6 +65,17 @@ class Calibration:
             raise InputError(f"a scale is judged on seeds it was not fitted on, got {shared} in both; judge on other seeds")
         return judged
 
+    def under(self, protocol: str) -> Calibration:
+        """The same measurements under the other protocol that follows a network: what `calibrate` would choose by it."""
+        if protocol not in PROTOCOLS or "held-out" in (protocol, self.protocol):
+            raise InputError(
+                f"only 'cosine' and 'monotone' share their measurements, got {self.protocol!r} and {protocol!r}; calibrate again"
+            )
+        chosen, choice = _choose(protocol, self.cosine, self.error)
+        source = self.schedule.source.replace(self.protocol, protocol, 1)
+        schedule = replace(self.schedule, windows=tuple(self.windows[chosen].flip(0).tolist()), source=source)
+        return replace(self, schedule=schedule, protocol=protocol, choice=self.windows[choice])
+
 
 def calibrate(
     network: Denoiser | None,
