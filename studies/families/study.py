@@ -22,7 +22,7 @@ class Settings(cells.Settings):
             "ideal": Ideal(),
             "linear": Linear(),
             "linear, rank 20": Linear(rank=20),
-            "shallow": Shallow(components=200, train=SHORT),
+            "shallow": Shallow(components=200, predicts="v", train=SHORT),
             "unet": UNet(),
         }
     )
