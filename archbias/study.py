@@ -256,13 +256,16 @@ def status(folder: str | Path) -> tuple[dict[str, Any], State]:
     record = _record(folder)
     if record is None:
         raise InputError(f"wanted a run folder with run.json, found none at {folder}; run a study first: archbias run STUDY")
-    done = tuple(n for n in record["cells"] if _path(folder, n).is_file())
-    failed = {}
+    done, waiting, failed = [], [], {}
     for name in record["cells"]:
         log = folder / "cells" / f"{name}.error.txt"
-        if name not in done and log.is_file():
+        if _path(folder, name).is_file():
+            done.append(name)
+        elif log.is_file():
             failed[name] = log.read_text().strip().splitlines()[-1]
-    return record, State(done, tuple(n for n in record["cells"] if n not in done and n not in failed), failed)
+        else:
+            waiting.append(name)
+    return record, State(tuple(done), tuple(waiting), failed)
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

@@ -282,6 +282,8 @@ def test_other_images_under_the_same_settings_are_refused(tmp_path):
         "families.unet.levels=1",
         "--set",
         "families.linear, rank 20.rank=5",
+        "--set",
+        "families.shallow.components=5",
         "--out",
         tmp_path / "run",
     ]
