@@ -16,6 +16,7 @@ from torch import Tensor
 
 from . import kernel
 from .geometry import Geometry
+from .screen import Screen
 
 PARTS = 16
 STATISTICS = 2**23  # float64 numbers of statistics held at once (64 MB)
@@ -77,15 +78,16 @@ def believe(
     rows = np.ascontiguousarray(y.detach().double().numpy().transpose(0, 2, 3, 1))
     levels = sigma.detach().double().numpy()
     c, h, w = y.shape[1:]
+    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
+    screen = Screen.fit(images.numpy(), members, geometry, cut / unit)
+    sharp = screen.worth(rows, levels, direct)
     centre = np.zeros(c) if direct else images[torch.from_numpy(np.asarray(chosen[:CENTRE]))].double().mean((0, 2, 3)).numpy()
     scale = unit / levels**2
     queries = rows if direct else (rows - centre) * scale[:, None, None, None]
     single = ~np.array(double) & single_is_enough(geometry, rows - centre, levels)
-    size = max(1, STATISTICS // ((len(parts) - 1) * h * w * (4 + c + 2 * keep)))
-    groups = [g[i : i + size] for g in (np.flatnonzero(single), np.flatnonzero(~single)) for i in range(0, len(g), size)]
-    pieces = []
-    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
-    for group in groups:
+    energy = 0 if direct else window_sum(((rows - centre) ** 2).sum(-1), geometry) / (2 * levels[:, None, None] ** 2)
+
+    def slide(group: np.ndarray) -> tuple[np.ndarray, ...]:
         dtype = np.float32 if single[group[0]] else np.float64
         shape = (len(parts) - 1, len(group), h, w)
         stats = np.zeros((*shape, 4 + c))
@@ -96,12 +98,21 @@ def believe(
             geometry.shifts(), geometry.sources(w), (*geometry.offsets(h), *geometry.offsets(w)), geometry.band(),
             geometry.wraps_y, geometry.wraps_phi, cut, unit, direct, double, stats, logits, sources,
         )  # fmt: skip
-        pieces.append(_join(stats, logits, sources, unit))
-    order = np.concatenate(groups).argsort()
+        mean, log_sum, entropy, dropped, logits, sources = _join(stats, logits, sources, unit)
+        if not direct:
+            log_sum, logits = log_sum - energy[group], logits - energy[group][:, None]
+        return mean, log_sum, entropy, dropped, logits, sources
+
+    def search(group: np.ndarray) -> tuple[np.ndarray, ...]:
+        stats, _, logits, sources = screen(rows[group], levels[group], keep)
+        return _join(stats[None], logits[None], sources[None], 1.0)
+
+    size = max(1, STATISTICS // ((len(parts) - 1) * h * w * (4 + c + 2 * keep)))
+    kinds = ((search, sharp), (slide, single & ~sharp), (slide, ~single & ~sharp))
+    groups = [(f, g[i : i + size]) for f, g in ((f, np.flatnonzero(k)) for f, k in kinds) for i in range(0, len(g), size)]
+    order = np.concatenate([group for _, group in groups]).argsort()
+    pieces = [compute(group) for compute, group in groups]
     mean, log_sum, entropy, dropped, logits, sources = (np.concatenate(p)[order] for p in zip(*pieces, strict=True))
-    if not direct:
-        energy = window_sum(((rows - centre) ** 2).sum(-1), geometry) / (2 * levels[:, None, None] ** 2)
-        log_sum, logits = log_sum - energy, logits - energy[:, None]
     return Beliefs(
         mean.transpose(0, 3, 1, 2), log_sum, entropy if double else np.full_like(entropy, np.nan), dropped, logits, sources
     )
