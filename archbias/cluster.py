@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,21 +59,42 @@ def run(
         attrs = studies.attributes(record)
         done = studies.finished(cells, folder, listener)
         listener.start(cells, sorted(done))
-        offered = set().union(*(w.get("resources", {}) for w in client.scheduler_info(n_workers=-1)["workers"].values()))
-        futures, by_key = {}, {}
-        for cell in cells:
-            if cell.name not in done:
-                needs = {k: v for k, v in cell.resources.items() if address is not None and k in offered}
-                before = [futures[name] for name in cell.after if name in futures]
-                key = f"{study.name}/{cell.name}"
-                future = client.submit(
-                    _compute, cell, Work(settings, folder, Runtime(device)), attrs, before, key=key, resources=needs
-                )
-                futures[cell.name], by_key[future.key] = future, cell
-        for future in as_completed(futures.values()):
-            cell = by_key[future.key]
+        waiting = [c for c in cells if c.name not in done]
+        failed: set[str] = set()
+        running: dict[str, tuple[Cell, dict[str, float]]] = {}
+        finished = as_completed()
+
+        def submit() -> None:
+            """Start what can start now, in the order of the plan, and no more: a cell given early would wait behind a long one."""
+            free = _free(client, (needs for _, needs in running.values()), named=address is not None)
+            for cell in list(waiting):
+                if failed.intersection(cell.after):
+                    failed.add(cell.name)
+                    waiting.remove(cell)
+                    continue
+                needs = {"threads": 1} | {k: v for k, v in cell.resources.items() if k in free}
+                if done.issuperset(cell.after) and all(free[k] >= v for k, v in needs.items()):
+                    free.subtract(needs)
+                    waiting.remove(cell)
+                    work = Work(settings, folder, Runtime(device))
+                    held = {k: v for k, v in needs.items() if k != "threads"}
+                    future = client.submit(_compute, cell, work, attrs, key=f"{study.name}/{cell.name}", resources=held)
+                    running[future.key] = cell, needs
+                    finished.add(future)
+                    if free["threads"] <= 0:
+                        break
+
+        client.wait_for_workers(1)
+        submit()
+        for future in finished:
+            cell, _ = running.pop(future.key)
+            error = future.exception() if future.status == "error" else None
+            (done if error is None else failed).add(cell.name)
             listener.begin(cell)
-            listener.end(cell, future.exception() if future.status == "error" else None)
+            listener.end(cell, error)
+            submit()
+        for cell in waiting:
+            listener.say(f"cell {cell.name} did not start: it wants {cell.resources}, more than the workers offer")
         studies.join(cells, folder, attrs)
     return studies.status(folder)[1]
 
@@ -100,14 +123,24 @@ def _client(workers: int | None, address: str | None):
         yield client
 
 
+def _free(client: Any, taken: Iterable[dict[str, float]], *, named: bool) -> Counter[str]:
+    """Threads, and the resources workers were started with (`named`), less those that running cells hold."""
+    free: Counter[str] = Counter()
+    for worker in client.scheduler_info(n_workers=-1)["workers"].values():
+        free.update({"threads": worker["nthreads"]} | (worker.get("resources", {}) if named else {}))
+    for needs in taken:
+        free.subtract(needs)
+    return free
+
+
 def _threads(count: int) -> None:
     import torch
 
     torch.set_num_threads(count)
 
 
-def _compute(cell: Cell, work: Work, attrs: dict[str, Any], before: list[str]) -> str:
-    """On the worker: run one cell and write it; `before` only orders it after the cells it reads."""
+def _compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> str:
+    """On the worker: run one cell and write it."""
     runtime = Runtime(device=work.runtime.device, checkpoint=work.folder / "checkpoints" / cell.name)
     studies.compute(cell, Work(work.settings, work.folder, runtime), attrs)
     return cell.name

@@ -83,3 +83,39 @@ def test_no_scheduler_is_one_sentence(counting, tmp_path):  # noqa: F811
     assert "wanted a Dask scheduler at tcp://127.0.0.1:1" in done.stderr
     done = command("run", counting, "--out", tmp_path / "run", "--cluster", "tcp://127.0.0.1:1", "--workers", "2")
     assert "give one of them" in done.stderr
+
+
+SHARED = """
+import os, time
+import xarray as xr
+from dataclasses import dataclass
+from archbias.study import Cell, Study
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    cells: int = 6
+
+def cell(i, seconds, after=(), **resources):
+    def run(work):
+        time.sleep(seconds)
+        return {"who": xr.Dataset({"pid": (("family",), [os.getpid()], {"long_name": "process", "units": "1"})}, {"family": [f"c{i}"]})}
+    return Cell(f"c{i}", run, after=after, resources=resources)
+
+def grid(settings):
+    first = [cell(0, 0.0), cell(1, 0.0)]
+    return [*first, *(cell(i, 1.0, after=("c0",)) for i in range(2, settings.cells + 2)), cell(99, 0.0, dragon=1), cell(98, 0.0, gpu=2)]
+
+STUDY = Study(name="shared", question="who?", settings=Settings(), cells=grid, presets={})
+"""
+
+
+def test_long_cells_are_shared_by_all_workers(scheduler, tmp_path):
+    """Also after short ones; and a resource nobody offers is not waited for on workers without names for it."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "study.py").write_text(SHARED)
+    done = command("run", tmp_path / "shared", "--out", tmp_path / "run", "--quiet", "--cluster", scheduler[0])
+    assert done.returncode == 0, done.stderr
+    from archbias import results
+
+    pids = results.open_study(tmp_path / "run")["who/pid"].sel(family=[f"c{i}" for i in range(2, 8)]).values.tolist()
+    assert sorted(pids.count(p) for p in set(pids)) == [3, 3]

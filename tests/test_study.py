@@ -325,7 +325,6 @@ def test_the_small_commands_answer(tmp_path):
 def test_real_faces_run_through_the_same_study(real_data, tmp_path):
     root = real_data / "celeba" / "img_align_celeba"
     words = ["studies/families", "--preset", "toy", "--quiet", "--set", "data=celeba", "--set", f"data.root={root}"]
-    words += ["--set", "families.shallow.noise_levels=2"]  # a full linear map per level is large at 3072 pixels
     done = command("run", *words, "--set", "data.size=32", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     sample = results.open_study(tmp_path / "run")["samples/sample"]
