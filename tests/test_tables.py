@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -114,6 +116,18 @@ def test_latex_is_booktabs_with_balanced_braces(store):
     assert text.count(r"\textbf{") == 4 * len(FAMILIES)
     assert text.count("{") == text.count("}")
     assert not re.search(r"(?<!\\)%(?! )", text)  # a bare percent sign starts the comment lines only
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="wants pdflatex with booktabs (Debian: texlive-latex-recommended)")
+def test_latex_compiles_whatever_the_names(tmp_path):
+    hostile = tree(families=("a|b", "50% & $x_1$ {\\} #~^", "<script>", 'q"u,o\nte'))
+    body = "\n\n".join(tables.render(s, "latex") for s in (tree(), hostile))
+    page = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\n\\end{document}\n"
+    (tmp_path / "page.tex").write_text(page)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-1500:]
+    assert (tmp_path / "page.pdf").stat().st_size > 5000
 
 
 def test_csv_keeps_full_precision(store):
