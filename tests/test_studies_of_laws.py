@@ -1,4 +1,4 @@
-"""The studies of linear and bottleneck denoisers at toy size: they run, draw, and their stores say what must hold."""
+"""The studies of the laws at toy size: they run, draw, and their stores say what must hold."""
 
 from pathlib import Path
 
@@ -49,3 +49,31 @@ def test_bottleneck(tmp_path):
     )
     assert (close.values[copied] < 0.5).all()
     assert len(summary) == 10
+
+
+@pytest.mark.slow
+def test_plane(tmp_path):
+    tree, summary = _run("plane", tmp_path)
+    points, data = tree["points"].to_dataset(), tree["data"]["point"]
+    assert len(summary) == 6
+    line = points["sample"].sel(target="moons", family="one number, linear").values
+    assert np.linalg.svd(line - line.mean(0))[1][1] < 1e-4  # a line
+    ideal = points["sample"].sel(target="moons", family="ideal").values
+    near = np.abs(ideal[:, None] - data.sel(target="moons").values[None]).max(2).min(1)
+    assert np.median(near) < 0.1
+    density = tree["densities"]["density"]
+    assert density.sel(family=["linear", "cubic", "degree 7"]).notnull().all()
+    assert density.sel(family=["ideal", "one number, linear", "one number, trained"]).isnull().all()
+    assert set(np.unique(points["escape"].sel(family="linear"))) == {0.0}
+
+
+@pytest.mark.slow
+def test_degree(tmp_path):
+    tree, summary = _run("degree", tmp_path)
+    assert len(summary) == 3 * 3
+    for name in ("line", "plane", "images"):
+        ds = tree[name].to_dataset()
+        assert float(ds["from_law"].max()) < 1e-9  # the law is exact, seed by seed
+        assert (ds["from_ideal"].sel(family="ideal") == 0).all()
+        assert float(ds["escape"].sel(family="degree 1")) == 0
+        assert ds["copied"].sel(family="ideal").mean() >= ds["copied"].sel(family="degree 1").mean()
