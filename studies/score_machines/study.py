@@ -26,6 +26,7 @@ SETS = ("celeba", "fashion_mnist", "mnist", "cifar10")
 SCALES = ("cosine", "monotone", "held-out", "published")
 FIT, PIECES = 500_000, 600_000  # first seeds of the calibration and of the pictures whose parts are counted: none is judged
 FRAME = 2  # pixels of the border whose median colour counts as background
+REST, VANISHING = 5, 0.01  # calls, and the noise level of each, after which a mosaic is looked at
 DRAWN_WITH = {"long_name": "window of the machine", "units": "pixel"}
 
 
@@ -480,15 +481,17 @@ def masked_r(x: Tensor, p: Tensor, mask: Tensor) -> Tensor:
 
 
 def mosaics(row: Row, settings: Settings) -> Cell:
-    """The source of every pixel, for the machine's samples and for the network's: SET/mosaic and mosaic."""
+    """The source of every pixel, for the machine's samples (as they are, and settled) and the network's: SET/mosaic, mosaic."""
     scale = settings.scales[0]
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         images, few = row.images, settings.mosaic_seeds
         machine = MACHINES[row.own](window=schedule(row, row.own, scale, work)).fit(images)
         labels = labels_of(images, range(min(few, settings.seeds)), row.labelled)
+        predicted = next(predictions(work, f"{row} {row.own}", f"{row.set}/predictions"))[1][:few]
         makers = {
-            row.own: next(predictions(work, f"{row} {row.own}", f"{row.set}/predictions"))[1],
+            row.own: predicted,
+            f"{row.own}, settled": settled(machine, predicted, labels),
             "network": torch.from_numpy(work.read(str(row))[f"{row.set}/samples/sample"].values[0]),
         }
         found = [machine.mosaic(x[:few], settings.sigmas[-2].item(), labels) for x in makers.values()]
@@ -506,8 +509,18 @@ def mosaics(row: Row, settings: Settings) -> Cell:
         }
 
     after = (str(row), f"{row} {row.own}", *source_of(row, row.own, scale))
-    seconds = 2 + 2 * settings.mosaic_seeds * score_seconds(row.set, settings, row.own)
+    seconds = 2 + (3 + REST) * settings.mosaic_seeds * score_seconds(row.set, settings, row.own)
     return Cell(f"{row} mosaic", run, after=after, seconds=seconds)
+
+
+def settled(machine: Denoiser, x: Tensor, labels: Tensor | None) -> Tensor:
+    """Samples after REST more calls at vanishing noise, each of which puts the centre of the nearest window at every pixel.
+
+    The theorem speaks of an image this leaves alone; the last step of a sampler is not there yet.
+    """
+    for _ in range(REST):
+        x = machine(x, VANISHING, labels)
+    return x
 
 
 def collapsed(row: Row, settings: Settings) -> Cell:
