@@ -259,7 +259,7 @@ def attending(tree: xr.DataTree) -> Iterator[tuple[str, str, str]]:
 
 
 def attention(tree: xr.DataTree, known: str, plain: str, other: str, shown: int = 5) -> Figure:
-    """r inside and outside, plain network and with attention; samples with the background greyed beside what bbELS foretells."""
+    """r inside and outside, plain network and with attention; samples, their foreground, what bbELS foretells."""
     values = tree["regions"]["region_r"]
     figure = new_figure(inches=3.6)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.3))
@@ -280,14 +280,21 @@ def attention(tree: xr.DataTree, known: str, plain: str, other: str, shown: int 
     for axes, network in zip(grid, (plain, other), strict=True):
         samples = tree[known]["samples"]["sample"].sel(family=network)
         theory = tree[known]["predictions"]["prediction"].sel(family=network, predictor="bbels")
+        inside = tree[known]["regions"]["foreground"].sel(family=network)
         lines = []
         for seed in samples["seed"].values[:shown]:
-            pair = [v.sel(seed=seed).transpose("channel", "row", "column").values for v in (samples, theory)]
-            pair = [v[np.isfinite(v).all((1, 2))] for v in pair]
-            lines.append(np.concatenate([np.pad(picture(v), ((1, 1), (1, 1), (0, 0)), constant_values=1) for v in pair], 1))
+            drawn, foretold = (v.sel(seed=seed).transpose("channel", "row", "column").values for v in (samples, theory))
+            own = np.isfinite(drawn).all((1, 2))
+            mask = inside.sel(seed=seed).values.astype(bool)[..., None]
+            trio = (
+                picture(drawn[own]),
+                np.where(mask, picture(drawn[own]), 1 - 0.15 * (1 - picture(drawn[own]))),
+                picture(foretold[own]),
+            )
+            lines.append(np.concatenate([np.pad(v, ((1, 1), (1, 1), (0, 0)), constant_values=1) for v in trio], 1))
         axes.imshow(np.concatenate(lines), interpolation="nearest")
         axes.set(xticks=[], yticks=[], title=NETWORKS[network])
-        axes.set_xlabel("network, bbELS")
+        axes.set_xlabel("network, its foreground, bbELS", fontsize="small")
         axes.spines[:].set_visible(False)
     return figure
 

@@ -406,7 +406,7 @@ def mean_image(images: ImageSet, start: Tensor, settings: Settings) -> Tensor:
 
 
 def compared(row: Row, own: list[Cell], common: list[Cell], settings: Settings) -> Cell:
-    """Agreement with every prediction, and r by region of the picture: groups agreement and regions."""
+    """Agreement with every prediction, and r by region of the picture: agreement, regions, SET/regions."""
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         x = torch.from_numpy(work.read(str(row))[f"{row.set}/samples/sample"].values[0])
@@ -431,7 +431,12 @@ def compared(row: Row, own: list[Cell], common: list[Cell], settings: Settings) 
         agreement = xr.concat(
             [cells.agreements(x[: len(p)], p, str(row), name) for name, p in found.items()], "predictor", join="outer"
         )
-        return {"agreement": agreement, "regions": by_region}
+        described = {"long_name": "pixel of the foreground of the network's sample", "units": ""}
+        foreground = xr.Dataset(
+            {"foreground": (("family", "seed", "row", "column"), masks["foreground"].numpy()[None], described)},
+            {"family": [row.network], "seed": np.arange(len(x))},
+        )
+        return {"agreement": agreement, "regions": by_region, f"{row.set}/regions": foreground}
 
     return Cell(f"{row} compare", run, after=(str(row), *(c.name for c in own + common)), seconds=1)
 
