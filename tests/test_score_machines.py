@@ -12,7 +12,7 @@ from archbias.analytic.ideal import Ideal
 from archbias.analytic.score_machines import BBELS, ELS, ES, LS
 from archbias.data import ImageSet
 from archbias.errors import InputError
-from archbias.windows import WindowSchedule, engine, portable, published
+from archbias.windows import WindowSchedule, engine, portable, published, screen
 
 
 def images(n, shape, seed=0, labels=None):
@@ -122,6 +122,26 @@ def test_equals_the_definition_at_28_by_32(machine, n, k, level, dtype):
     got = MACHINES[machine](window=k).fit(data)(y, sigma)
     at = (..., [p for p, _ in pixels], [q for _, q in pixels])
     assert_contract(got[at][..., None], want[at][..., None], y[at][..., None], sigma.double().numpy(), dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("machine", ["ls", "els", "inside", "bbels"])
+@pytest.mark.parametrize(("shape", "n"), [((3, 6, 7), 20), ((1, 7, 5), 33)])
+def test_screened_beliefs_equal_the_definition(machine, shape, n, dtype, monkeypatch):
+    monkeypatch.setattr(screen.Screen, "worth", lambda self, rows, sigma, direct: np.ones(len(rows), bool))
+    labels = torch.arange(n) % 2
+    data = images(n, shape, labels=labels)
+    data.images[n - 1] = data.images[1]  # a tie, in one class where n is even
+    name, wrap = ("els", False) if machine == "inside" else (machine, True)
+    spec = MACHINES[name](window=3, **({} if wrap else {"wrap": False}))
+    pixels = [(0, 0), (2, 3), (5, 1)]
+    at = (..., [r for r, _ in pixels], [c for _, c in pixels])
+    for level in (0.01, 0.2):
+        y, sigma = noisy(data, level, dtype=dtype), torch.full((2,), level, dtype=dtype)
+        for chosen, label in ((data.images, None), (data.images[labels == 1], torch.tensor([1, 1]))):
+            want = brute(name, 3, chosen, y, sigma.double().numpy(), wrap, pixels)
+            got = spec.fit(data)(y, sigma, label)
+            assert_contract(got[at][..., None], want[at][..., None], y[at][..., None], sigma.double().numpy(), dtype)
 
 
 def test_labels_confine_the_sources_to_their_class():

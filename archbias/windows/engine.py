@@ -2,6 +2,8 @@
 
 The training set is cut into at most `PARTS` parts, the same ones for any number of threads; their statistics are joined in
 order, so the threads change the time and no bit of the result. Rows of a batch never meet.
+
+Rows with sharp beliefs, as far as it pays, are searched through `screen`; all others slide through `kernel`.
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ def believe(
     levels = sigma.detach().double().numpy()
     c, h, w = y.shape[1:]
     numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
-    screen = Screen.fit(images.numpy(), members, geometry, cut / unit)
+    screen = Screen(images.numpy(), members, geometry, cut / unit)
     sharp = screen.worth(rows, levels, direct)
     centre = np.zeros(c) if direct else images[torch.from_numpy(np.asarray(chosen[:CENTRE]))].double().mean((0, 2, 3)).numpy()
     scale = unit / levels**2

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit, prange
@@ -35,8 +36,10 @@ GROUP = 8  # blocks embedded at once, some megabytes
 SAMPLE = 16  # training images whose windows say which coefficients count
 STEP = 5  # rows and columns between the pixels that try a search
 BLOCKS = 8  # of training images, fewer are not worth a trial
-EMBEDDING = 64  # slid pairs that cost as much as embedding one window
-SAVED, MEASURE, TERM = 0.6, 50.0, 0.4  # nanoseconds: a pair bounded, not slid; a source measured, and each number of its window
+# Nanoseconds on one core, measured; they decide what is used, never what is found.
+SLIDE, TORUS = 0.65, 1.4  # a slid pair, and where training windows wrap
+EMBED, BOUND = 60.0, 0.5  # a training window embedded, a pair bounded
+MEASURE, TERM = 40.0, 0.8  # a distance measured, and each number of its window
 
 
 def cosines(n: int) -> np.ndarray:
@@ -87,15 +90,14 @@ def _squares(out, x):
 
 @njit(fastmath=FAST, cache=True)
 def _finish(total, e, h):
-    """The last coordinate from the squared norms of the windows and the others; h = (1 - SLACK) ||e||^2 / 2."""
+    """The last coordinate from the squared norms of the windows, total, and of their coefficients, h; then h = (1 - SLACK) ||e||^2 / 2."""
     _vectors()
     last = len(e) - 1
     for i in range(len(h)):
-        known, kept = 0.0, 0.0
+        kept = 0.0
         for j in range(last):
             kept += np.float64(e[j, i]) * np.float64(e[j, i])
-        known = h[i]
-        rest = np.float32(math.sqrt(max(total[i] - known, 0.0)))
+        rest = np.float32(math.sqrt(max(total[i] - h[i], 0.0)))
         e[last, i] = rest
         h[i] = (kept + np.float64(rest) * np.float64(rest)) * (1 - SLACK) / 2
 
@@ -341,47 +343,49 @@ def search(
 class Screen:
     """`search` for one training set and one geometry.
 
-    images: (N, C, H, W) float32. members: (blocks, 16). centre: (C,). chosen: (J, 3) coefficients of the embedding.
-    energy: mean squared norm of a training window less the centre. cut: nats.
+    images: (N, C, H, W) float32. members: (blocks, 16) image of each lane, -1 for none. cut: nats.
     """
 
     images: np.ndarray
     members: np.ndarray
     geometry: Geometry
-    centre: np.ndarray
-    chosen: np.ndarray
-    energy: float
     cut: float
 
-    @classmethod
-    def fit(cls, images: np.ndarray, members: np.ndarray, geometry: Geometry, cut: float) -> Screen:
-        """Coefficients by their energy in SAMPLE images, evenly spread."""
-        used = members[members >= 0]
-        sample = images[used[:: -(-len(used) // SAMPLE)]].astype(np.float64)
+    @cached_property
+    def embedding(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Centre (C,), coefficients (J, 3) and mean squared norm of windows, from SAMPLE training images, evenly spread."""
+        used = self.members[self.members >= 0]
+        sample = self.images[used[:: -(-len(used) // SAMPLE)]].astype(np.float64)
         centre = sample.mean((0, 2, 3))
-        return cls(images, members, geometry, centre, *coordinates(sample, centre, geometry), cut)
+        return centre, *coordinates(sample, centre, self.geometry)
 
     def worth(self, rows: np.ndarray, sigma: np.ndarray, direct: bool) -> np.ndarray:
         """(B,) whether to search rather than slide, for each row by itself.
 
-        Searched are a few pixels in two blocks of the training set; those measured in the second, as a share of its pairs,
-        must cost less than what is saved. Where most windows lie within the cut of each other nothing is searched at all.
+        Tried are a few pixels in two blocks of the training set; the share they measure of their pairs in the second says what
+        a search would cost. Where most windows lie within the cut of each other nothing is tried at all.
         """
         g = self.geometry
-        out = 4 * sigma**2 * self.cut < self.energy
-        slid = np.diff(g.shifts()[:, 1:]).sum() * g.width * np.subtract(*g.band()[::-1])
-        if slid < EMBEDDING * g.height * g.width or len(self.members) < BLOCKS or not out.any():
+        pairs = g.counts().sum()
+        slid = np.diff(g.shifts()[:, 1:]).sum() * g.width * (g.band()[1] - g.band()[0])
+        budget = (
+            slid * (TORUS if g.wraps_phi else SLIDE) * (g.window if direct else 1) - EMBED * g.height * g.width - BOUND * pairs
+        )
+        if budget <= 0 or len(self.members) < BLOCKS:
             return np.zeros(len(rows), bool)
-        _, counts, _, _ = self(rows[out], sigma[out], step=STEP, blocks=slice(0, None, len(self.members) // 2))
-        terms = g.extent().max() * rows.shape[-1]
-        pairs = g.counts()[::STEP, ::STEP].sum() * LANES
-        saved = SAVED * slid / g.counts().sum() * (g.window if direct else 1)
-        out[out] = counts.sum((1, 2)) * (MEASURE + TERM * terms) < saved * pairs
+        out = 4 * sigma**2 * self.cut < self.embedding[2]
+        if out.any():
+            _, counts, _, _ = self(
+                rows[out], sigma[out], step=STEP, blocks=slice(0, len(self.members) // 2 + 1, len(self.members) // 2)
+            )
+            share = counts.sum((1, 2)) / (LANES * g.counts()[::STEP, ::STEP].sum())
+            out[out] = share * pairs * (MEASURE + TERM * g.extent().max() * rows.shape[-1]) < budget
         return out
 
     def __call__(self, rows: np.ndarray, sigma: np.ndarray, keep: int = 0, step: int = 1, blocks: slice = slice(None)):
         """Statistics, sources measured in the last block, logits and sources (see `search`) of images (B, H, W, C)."""
         g, (batch, height, width, channels) = self.geometry, rows.shape
+        centre, chosen, _ = self.embedding
         (up, down), (left, right) = g.offsets(height), g.offsets(width)
         waves = cosines(channels), cosines(down - up + 1)[:FREQUENCIES], cosines(right - left + 1)[:FREQUENCIES]
         queries, norms = self._embed(rows, waves)
@@ -391,20 +395,21 @@ class Screen:
         shape = (batch, height, width, keep)
         found = stats, np.zeros(shape[:3], np.int64), np.full(shape, -np.inf), np.full(shape, -1, np.int64)
         search(
-            self.images, self.members[blocks], y.reshape(*y.shape[:2], -1), queries, norms, 1 / (2 * sigma**2), self.centre, waves,
-            self.chosen, (g.sources(height), g.sources(width)), (up, left), g.wraps_phi, self.cut, step, *found,
+            self.images, self.members[blocks], y.reshape(*y.shape[:2], -1), queries, norms, 1 / (2 * sigma**2), centre, waves,
+            chosen, (g.sources(height), g.sources(width)), (up, left), g.wraps_phi, self.cut, step, *found,
         )  # fmt: skip
         return found
 
     def _embed(self, rows: np.ndarray, waves: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Windows of images (B, H, W, C): coordinates (B, H, W, RANK) and (1 - SLACK) times their squared norms."""
         batch, height, width, _ = rows.shape
+        centre, chosen, _ = self.embedding
         out, norms = np.empty((batch, height, width, RANK), np.float32), np.empty((batch, height, width))
         for i in range(0, batch, LANES):
-            x = padded((rows[i : i + LANES] - self.centre) @ waves[0].T, self.geometry, self.geometry.wraps_y)
+            x = padded((rows[i : i + LANES] - centre) @ waves[0].T, self.geometry, self.geometry.wraps_y)
             x = np.pad(x, ((0, LANES - len(x)), (0, 0), (0, 0), (0, 0))).transpose(1, 3, 2, 0)
             e, h = np.zeros((height, RANK, width * LANES), np.float32), np.empty((height, width * LANES))
-            embed(np.ascontiguousarray(x).reshape(*x.shape[:2], -1), self.chosen, *waves[1:], e, h)
+            embed(np.ascontiguousarray(x).reshape(*x.shape[:2], -1), chosen, *waves[1:], e, h)
             out[i : i + LANES] = e.reshape(height, RANK, width, LANES).transpose(3, 0, 2, 1)[: batch - i]
             norms[i : i + LANES] = 2 * h.reshape(height, width, LANES).transpose(2, 0, 1)[: batch - i]
         return out, norms
