@@ -83,15 +83,15 @@ class Settings(cells.Settings):
         "celeba unet",
         "fashion_mnist resnet",
         "mnist resnet",
-        "mnist resnet, circular",
+        "cifar10 resnet, circular",
         "cifar10 unet",
         "cifar10 unet, attention",
     )
     families: dict[str, Spec] = field(default_factory=_networks)
     unbroken: tuple[str, ...] = ("celeba resnet", "fashion_mnist resnet")
     translates: tuple[str, ...] = ("celeba", "fashion_mnist")
-    seeds: int = 24
-    side_seeds: int = 8
+    seeds: int = 16
+    side_seeds: int = 4
     network_steps: int = 150
     replicates: tuple[int, ...] = (1,)
     windows: tuple[int, ...] = (3, 5, 7, 9, 11, 13, 15, 19, 25)
