@@ -31,8 +31,8 @@ DRAWN_WITH = {"long_name": "window of the machine", "units": "pixel"}
 
 
 def _networks() -> dict[str, Spec]:
-    train = Train(batch=32, steps=2000, precision="bf16")
-    long = replace(train, steps=4000)
+    train = Train(batch=32, steps=1500, precision="bf16")
+    long = replace(train, steps=2500)
     return {
         "resnet": ResNet(depth=6, width=48, train=train),
         "resnet, circular": ResNet(depth=6, width=48, padding="circular", train=train),
