@@ -137,11 +137,16 @@ def scales(tree: xr.DataTree) -> Figure:
         axes.set_title(f"{title(known, network)}\n{machine}", fontsize="small")
         axes.set_xlabel("")
         for line, shade in zip(axes.lines, axes.collections, strict=False):  # the lines of protocols come first
-            line.set_color(PROTOCOLS[line.get_label()])
-            shade.set_facecolor(PROTOCOLS[line.get_label()])
+            name = line.get_label()
+            line.set_color(PROTOCOLS[name])
+            shade.set_facecolor(PROTOCOLS[name])
+            if name in calibration["protocol"].values:  # a window that is used, where the median of the seeds lies between two
+                used = calibration["scale"].sel(family=row, machine=machine, protocol=name)
+                line.set_ydata(used.sel(sigma=line.get_xdata()).values)
         axes.get_legend().remove()
     handles, names = max((axes.get_legend_handles_labels() for axes in grid.flat[: len(rows)]), key=lambda pair: len(pair[0]))
     figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    grid[0, 0].set_ylim(0, 1.05 * max(np.nanmax(line.get_ydata()) for axes in grid.flat[: len(rows)] for line in axes.lines))
     for axes in grid.flat[: len(rows)]:
         axes.set_xlabel("noise level sigma")
     for axes in grid[:, 1:].flat:
@@ -177,7 +182,7 @@ def collapse(tree: xr.DataTree) -> Figure:
     )
     plots.family_grid(pictures, figure=below)
     count = ds["images"].mean("seed")
-    names = [f"{f}\nmade of {float(count.sel(family=f)):.0f} images" for f in map(str, ds["family"].values)]
+    names = [f"{f}\nimages: {float(count.sel(family=f)):.0f} in a sample" for f in map(str, ds["family"].values)]
     below.axes[0].set_xticks(below.axes[0].get_xticks(), names, fontsize="small")
     return figure
 
