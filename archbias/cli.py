@@ -265,10 +265,17 @@ def _summary(folder: Path, source: Path) -> None:
         return
     frame = module.summary(results.open_study(folder))
     results.write_text(folder / "summary.csv", frame.to_csv(index=False))
-    table = Table(*map(str, frame.columns))
-    for row in frame.itertuples(index=False):
-        table.add_row(*[f"{v:.3g}" if isinstance(v, float) else str(v) for v in row])
+    rows = [[f"{v:.3g}" if isinstance(v, float) else str(v) for v in row] for row in frame.itertuples(index=False)]
+    shown, width = 0, 1
+    for cells in zip(map(str, frame.columns), *rows, strict=True):  # as many columns as fit without breaking a word
+        width += max(len(word) for cell in cells for word in cell.split() or [""]) + 3
+        shown += width <= out.width or shown == 0
+    table = Table(*map(str, frame.columns[:shown]))
+    for row in rows:
+        table.add_row(*row[:shown])
     out.print(table)
+    if shown < len(frame.columns):
+        out.print(f"{len(frame.columns) - shown} more columns in {folder / 'summary.csv'}", markup=False)
 
 
 def _status(a: argparse.Namespace) -> int:
