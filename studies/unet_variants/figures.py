@@ -31,8 +31,14 @@ LOOKS = {
 
 
 def figures(tree: xr.DataTree) -> dict:
-    """wall: samples; plane: how new, how real; loss: does the loss tell; agreement: which seeds; theory: what foretells them."""
-    made = {"wall": wall(tree), "plane": plane(tree), "loss": loss(tree), "theory": theory(tree)}
+    """wall: samples beside training images; samples: without these; plane: how new, how real; loss: does the loss tell; agreement: which seeds; theory: what foretells them."""
+    made = {
+        "wall": wall(tree),
+        "samples": wall(tree, neighbours=False),
+        "plane": plane(tree),
+        "loss": loss(tree),
+        "theory": theory(tree),
+    }
     return made | ({"agreement": agreement(tree)} if tree["pairs"].sizes["variant"] > 1 else {})
 
 
@@ -71,12 +77,17 @@ def losses(tree: xr.DataTree) -> xr.DataArray:
     return tree["errors"]["error"].mean("sigma")
 
 
-def wall(tree: xr.DataTree, seeds: int = 7) -> Figure:
-    """One row per seed, one column per variant, the base trained a second time beside the base."""
+def wall(tree: xr.DataTree, seeds: int = 7, neighbours: bool = True) -> Figure:
+    """One row per seed, one column per variant, the base trained a second time beside the base.
+
+    neighbours: beside each sample its nearest training image, which not every set allows to publish.
+    """
     labels, firsts = labels_of(tree), list(labels_of(tree, all_trainings=False))
     again = [label for label, variant in labels.items() if variant == "base" and label != "base"][:1]
     chosen = [firsts[0], *again, *firsts[1:]]
     parts = {name: tree[name].to_dataset().sel(family=chosen) for name in ("samples", "novelty")}
+    if not neighbours:
+        parts["novelty"] = parts["novelty"].drop_vars("nearest_image")
     figure = plots.family_grid(xr.DataTree.from_dict(parts), seeds=seeds)
     looks = look_of(tree, firsts)
     for tick in (t for axes in figure.axes for t in axes.get_xticklabels()):
