@@ -141,7 +141,7 @@ def test_figures_and_summary(asked, ran):
     _, _, tree = ran
     made = study.figures(asked.folder)
     drawn = made.figures(tree)
-    assert set(drawn) == {"wall", "plane", "loss", "agreement", "theory"}
+    assert set(drawn) == {"wall", "samples", "plane", "loss", "agreement", "theory"}
     for figure in drawn.values():
         figure.canvas.draw()
     names = [t.get_text().replace("\n", " ") for t in drawn["wall"].axes[0].get_xticklabels()]
