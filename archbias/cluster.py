@@ -115,8 +115,10 @@ def _client(workers: int | None, address: str | None):
             yield client
         return
     threads = max(1, (os.cpu_count() or 1) // workers)
+    pools = {"OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}  # threads beyond these would spin
+    options = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50, "env": pools}
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50) as local,
+        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **options) as local,
         Client(local) as client,
     ):
         client.run(_threads, threads)
