@@ -506,7 +506,7 @@ def mosaics(row: Row, settings: Settings) -> Cell:
         }
 
     after = (str(row), f"{row} {row.own}", *source_of(row, row.own, scale))
-    seconds = 2 + (3 + REST) * settings.mosaic_seeds * score_seconds(row.set, settings, row.own)
+    seconds = 2 + (3 * MOSAIC + REST) * settings.mosaic_seeds * score_seconds(row.set, settings, row.own)
     return Cell(f"{row} mosaic", run, after=after, seconds=seconds)
 
 
