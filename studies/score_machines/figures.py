@@ -58,6 +58,7 @@ def figures(tree: xr.DataTree) -> dict:
     for number, (row, known, network) in enumerate(rows_of(tree)):
         suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if number else ""
         made[f"wall{suffix}"] = wall(tree, known, network)
+        made[f"machines{suffix}"] = wall(tree, known, network, copies=False)
         if "mosaic" in tree and row in tree["mosaic"]["family"].values:
             made[f"mosaic{suffix}"] = mosaics(tree, row, known, network)
     drawn: dict[str, tuple[str, Callable[[xr.DataTree], Figure]]] = {
@@ -78,19 +79,23 @@ def rows_of(tree: xr.DataTree) -> Iterator[tuple[str, str, str]]:
         yield row, *row.split(" ", 1)
 
 
-def wall(tree: xr.DataTree, known: str, network: str, seeds: int = 8) -> Figure:
-    """The row's samples beside every prediction of them, one seed per row."""
+def wall(tree: xr.DataTree, known: str, network: str, seeds: int = 8, copies: bool = True) -> Figure:
+    """The row's samples beside every prediction of them, one seed per row.
+
+    copies: also the machines that return training images, and the nearest of these; not every set allows to publish them.
+    """
     one = tree[known]
     columns = {network: one["samples"]["sample"].sel(family=network)}
     for group, names in (
         ("predictions", ("replicate", "bbels", "els", "ls")),
-        ("references", ("es", "ideal", "wiener")),
+        ("references", ("es", "ideal", "wiener") if copies else ("wiener",)),
     ):
         values = one[group]["prediction"]
         values = values.sel(family=network) if "family" in values.dims else values
         columns |= {n: values.sel(predictor=n) for n in names if n in values["predictor"].values}
     columns = {n: v for n, v in columns.items() if np.isfinite(v.isel(seed=0).values).any()}
-    columns["nearest training image"] = one["novelty"]["nearest_image"].sel(family=network)
+    if copies:
+        columns["nearest training image"] = one["novelty"]["nearest_image"].sel(family=network)
     named = {"replicate": "trained again"}
     together = xr.concat(
         [v.reset_coords(drop=True).expand_dims(family=[named.get(n, n)]) for n, v in columns.items()], "family", join="outer"
