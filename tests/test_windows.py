@@ -1,5 +1,9 @@
 """Parts of the windows engine on their own: the exponential, the pairs, the lanes."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -190,3 +194,20 @@ def test_each_row_is_screened_or_not_by_itself():
             np.testing.assert_array_equal(engine.believe(x, np.arange(300), y, sigma, pairs).mean, whole.mean)
         finally:
             torch.set_num_threads(before)
+
+
+def test_kernels_leave_torch_its_threads():
+    """In a process of its own, since the first parallel call is what matters."""
+    script = """
+import numpy as np, torch
+from archbias.analytic.score_machines import LS
+from archbias.data import ImageSet
+images = ImageSet.from_array(np.random.default_rng(0).random((20, 1, 8, 8)).astype("f4"))
+for wanted in (1, 2):
+    torch.set_num_threads(wanted)
+    LS(window=3).fit(images)(images.images[:1], 1.0)
+    assert torch.get_num_threads() == wanted, torch.get_num_threads()
+"""
+    env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]

@@ -9,6 +9,8 @@ Rows with sharp beliefs, as far as it pays, are searched through `screen`; all o
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numba
@@ -52,6 +54,19 @@ def lanes(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return members.reshape(blocks, kernel.LANES), bounds
 
 
+@contextmanager
+def threads_of_torch() -> Iterator[None]:
+    """As many threads for the kernels as torch uses, and torch's number as it was: numba's first parallel call sets that of the
+    OpenMP library, which both may share."""
+    threads = torch.get_num_threads()
+    numba.set_num_threads(max(1, min(threads, numba.config.NUMBA_NUM_THREADS)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@threads_of_torch()
 def believe(
     images: Tensor,
     chosen: np.ndarray,
@@ -80,7 +95,6 @@ def believe(
     rows = np.ascontiguousarray(y.detach().double().numpy().transpose(0, 2, 3, 1))
     levels = sigma.detach().double().numpy()
     c, h, w = y.shape[1:]
-    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
     screen = Screen(images.numpy(), members, geometry, cut / unit)
     sharp = screen.worth(rows, levels, direct)
     centre = np.zeros(c) if direct else images[torch.from_numpy(np.asarray(chosen[:CENTRE]))].double().mean((0, 2, 3)).numpy()
