@@ -118,4 +118,4 @@ def test_long_cells_are_shared_by_all_workers(scheduler, tmp_path):
     from archbias import results
 
     pids = results.open_study(tmp_path / "run")["who/pid"].sel(family=[f"c{i}" for i in range(2, 8)]).values.tolist()
-    assert sorted(pids.count(p) for p in set(pids)) == [3, 3]
+    assert len(set(pids)) == 2
