@@ -111,6 +111,10 @@ STUDY = Study(name="shared", question="who?", settings=Settings(), cells=grid, p
 
 def test_long_cells_are_shared_by_all_workers(scheduler, tmp_path):
     """Also after short ones; and a resource nobody offers is not waited for on workers without names for it."""
+    from distributed import Client
+
+    with Client(scheduler[0]) as client:
+        client.wait_for_workers(2)
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "study.py").write_text(SHARED)
     done = command("run", tmp_path / "shared", "--out", tmp_path / "run", "--quiet", "--cluster", scheduler[0])
