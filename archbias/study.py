@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import filelock
 import xarray as xr
@@ -171,7 +172,7 @@ def _set(target: Any, keys: list[str], value: Any, whole: str) -> Any:
     if key not in names:
         raise InputError(f"unknown setting {whole!r}: {type(target).__name__} has no {key!r}; {nearest(key, names)}")
     old = getattr(target, key)
-    if value is None and not rest and "None" in str(next(f.type for f in fields(target) if f.name == key)):
+    if value is None and not rest and NoneType in get_args(get_type_hints(type(target))[key]):
         return replace(target, **{key: None})
     return replace(target, **{key: _set(old, rest, value, whole) if rest else _typed(old, value, whole)})
 

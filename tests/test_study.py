@@ -189,6 +189,15 @@ def test_settings_change_by_dotted_names():
     assert with_machine.families["els"].window == 5
 
 
+def test_none_is_taken_where_the_type_admits_it():
+    s = study.load(ROOT / "studies/families")
+    changed = s.configure("toy", {"data.size": None, "families.linear, rank 20.rank": None})
+    assert changed.data.size is None
+    assert changed.families["linear, rank 20"].rank is None
+    with pytest.raises(InputError, match="'data.n' must be int"):
+        s.configure("toy", {"data.n": None})
+
+
 @pytest.mark.parametrize(
     ("preset", "change", "message"),
     [
