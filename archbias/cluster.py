@@ -121,7 +121,7 @@ def _client(workers: int | None, address: str | None):
         LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **options) as local,
         Client(local) as client,
     ):
-        client.run(_threads, threads)
+        client.run(_threads, threads)  # Dask starts workers with OMP_ and MKL_NUM_THREADS=1, and torch may have read these by now
         yield client
 
 
