@@ -56,19 +56,25 @@ def test_push_is_the_sampler_seed_by_seed(spec, sigmas, seed):
     assert (got - want).abs().max() <= 1e-10 * want.abs().max()
 
 
+def steps_multiplied(denoiser, sigmas):
+    """y_0 = M n + b: A_s and b_s read off the denoiser by autograd, the steps multiplied as dense matrices."""
+    zero = torch.zeros(1, *denoiser.shape, dtype=torch.float64)
+    one = torch.eye(zero.numel(), dtype=torch.float64)
+    m, b = float(sigmas[0]) * one, torch.zeros(len(one), dtype=torch.float64)
+    for s, t in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
+        a = torch.autograd.functional.jacobian(lambda y, s=s: denoiser(y, s), zero).reshape(one.shape)
+        offset = denoiser(zero, s).detach().flatten()
+        step = t / s * one + (1 - t / s) * a
+        m, b = step @ m, step @ b + (1 - t / s) * offset
+    return m, b
+
+
 @pytest.mark.parametrize("spec", SPECS, ids=repr)
 @settings(max_examples=5, deadline=None)
 @given(sigmas=schedules())
 def test_mean_and_covariance_are_the_product_of_step_matrices(spec, sigmas):
-    """A_s and b_s are read off the denoiser by autograd, and multiplied as dense matrices."""
-    denoiser, law = FITTED[spec], generated_by(FITTED[spec], sigmas)
-    zero = torch.zeros(1, 2, 4, 5, dtype=torch.float64)
-    m, b = float(sigmas[0]) * torch.eye(40, dtype=torch.float64), torch.zeros(40, dtype=torch.float64)
-    for s, t in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
-        a = torch.autograd.functional.jacobian(lambda y, s=s: denoiser(y, s), zero).reshape(40, 40)
-        offset = denoiser(zero, s).flatten()
-        step = t / s * torch.eye(40, dtype=torch.float64) + (1 - t / s) * a
-        m, b = step @ m, step @ b + (1 - t / s) * offset
+    law = generated_by(FITTED[spec], sigmas)
+    m, b = steps_multiplied(FITTED[spec], sigmas)
     close = {"rtol": 1e-9, "atol": 1e-10 * float((m @ m.T).abs().max())}
     torch.testing.assert_close(law.covariance.dense(), m @ m.T, **close)
     torch.testing.assert_close(law.mean.flatten(), b, rtol=1e-9, atol=1e-9)
@@ -229,17 +235,17 @@ def test_a_linear_layer_trained_by_gradient_descent_generates_a_gaussian(predict
 
 @pytest.mark.parametrize("last", [0.0, 0.3])
 def test_a_layer_trained_in_principal_coordinates_generates_a_gaussian_of_their_plane(last):
-    """Its covariance from r pictures is that from all d, and its push the sampler's output."""
+    """Mean, covariance and push, which need r pictures only, are those of the d x d matrices of all steps."""
     spec = Shallow(noise_levels=4, components=6, train=Train(steps=30, batch=16))
     denoiser = spec.fit(images(c=1))
     sigmas = torch.cat([noise.cosine(4)[:-1], torch.tensor([last], dtype=torch.float64)])
-    law, whole = generated_by(denoiser, sigmas), gaussian.affine(denoiser, sigmas)
-    torch.testing.assert_close(
-        law.covariance.matmul(torch.eye(20, dtype=torch.float64)), whole.covariance.dense(), rtol=1e-9, atol=1e-10
-    )
-    assert law.rank == (20 if last else 6)
+    law, (m, b) = generated_by(denoiser, sigmas), steps_multiplied(denoiser, sigmas)
+    close = {"rtol": 1e-9, "atol": 1e-10}
+    torch.testing.assert_close(law.mean.flatten(), b, **close)
+    torch.testing.assert_close(law.covariance.matmul(torch.eye(20, dtype=torch.float64)), m @ m.T, **close)
     start = seeds.normal(range(3), denoiser.shape, dtype=torch.float64)
-    torch.testing.assert_close(law.push(start), sample.ddim(denoiser, start, sigmas), rtol=0, atol=0)
+    torch.testing.assert_close(law.push(start).flatten(1), start.flatten(1) @ m.T + b, **close)
+    assert law.rank == (20 if last else 6)
 
 
 def test_networks_with_hidden_layers_have_no_known_law():
