@@ -194,7 +194,7 @@ def test_none_is_taken_where_the_type_admits_it():
     changed = s.configure("toy", {"data.size": None, "families.linear, rank 20.rank": None})
     assert changed.data.size is None
     assert changed.families["linear, rank 20"].rank is None
-    with pytest.raises(InputError, match="'data.n' must be int"):
+    with pytest.raises(InputError, match=r"'data\.n' must be int"):
         s.configure("toy", {"data.n": None})
 
 
