@@ -14,6 +14,7 @@ All return float64 tensors of shape (steps + 1,), the last level 0.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -84,6 +85,11 @@ def schedule(name: str, steps: int) -> Tensor:
     if name not in SCHEDULES:
         raise InputError(f"unknown noise schedule {name!r}; {nearest(name, SCHEDULES)}")
     return SCHEDULES[name](steps)
+
+
+def ratios(sigmas: Tensor) -> list[tuple[float, float]]:
+    """(sigma, sigma' / sigma) of every step from sigma to sigma'."""
+    return [(s, t / s) for s, t in pairwise(sigmas.tolist())]
 
 
 def check(sigmas: Tensor) -> Tensor:

@@ -262,6 +262,11 @@ def test_the_score_matched_law_of_an_image_is_a_product_when_separable():
         assert (slope - (denoiser(y, sigma) - y) / sigma**2).abs().max() < 1e-9
 
 
+def test_the_transport_wants_noise_of_the_images_shape():
+    with pytest.raises(InputError, match="noise must have shape"):
+        score_matched(Polynomial(degree=3).fit(two_modes()), 0.5).push(torch.zeros(2, 2, 1, 1))
+
+
 def test_a_law_that_does_not_exist_is_refused_with_the_reason():
     images = plane("moons", 100)
     with pytest.raises(LookupError, match="does not confine"):

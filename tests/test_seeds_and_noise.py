@@ -95,6 +95,10 @@ def test_bad_noise_levels_are_named(sigmas, message):
         noise.check(torch.tensor(sigmas))
 
 
+def test_ratios_are_those_of_neighbouring_levels():
+    assert noise.ratios(torch.tensor([8.0, 2.0, 0.5, 0.0])) == [(8.0, 0.25), (2.0, 0.25), (0.5, 0.0)]
+
+
 def test_bad_schedules_are_named():
     with pytest.raises(InputError, match="did you mean 'cosine'"):
         noise.schedule("cosin", 10)

@@ -13,12 +13,16 @@ import html
 from collections.abc import Iterable
 from functools import singledispatch
 
+import torch
 from torch import Tensor
 
 from ..data import pictures
 from ..denoise import Denoiser
+from ..errors import InputError
 from ..linalg import Operator
+from ..seeds import normal
 
+OFF = 1e-6  # a point further from a law's atom or plane than this, relative to its distance from the mean, is off it
 DRAWN = 8  # samples a notebook shows of a law
 
 
@@ -40,9 +44,9 @@ class GeneratedDistribution(abc.ABC):
     @abc.abstractmethod
     def covariance(self) -> Operator: ...
 
-    @abc.abstractmethod
     def sample(self, seeds: Iterable[int]) -> Tensor:
-        """(B, C, H, W) float64 draws of the law, one per seed."""
+        """(B, C, H, W) float64 draws of the law: `push` of each seed's own noise, `archbias.seeds.normal(seeds, shape)`."""
+        return self.push(normal(seeds, self.shape, dtype=torch.float64))
 
     @abc.abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
@@ -54,7 +58,19 @@ class GeneratedDistribution(abc.ABC):
 
     @abc.abstractmethod
     def push(self, noise: Tensor) -> Tensor:
-        """What the sampler makes of this standard normal noise (B, C, H, W): the seed-by-seed prediction."""
+        """What the sampler makes of this standard normal noise (B, C, H, W): the seed-by-seed prediction.
+
+        Computed in float64, returned in the dtype and on the device of the noise.
+        """
+
+    def _checked(self, noise: Tensor) -> Tensor:
+        """The noise in float64 on the CPU, refused unless of the law's shape."""
+        if noise.ndim != 4 or tuple(noise.shape[1:]) != self.shape:
+            raise InputError(
+                f"noise must have shape (B, {', '.join(map(str, self.shape))}), got {tuple(noise.shape)}; "
+                "use archbias.seeds.normal(seeds, law.shape)"
+            )
+        return noise.to("cpu", torch.float64)
 
     def _repr_html_(self) -> str:
         c, h, w = self.shape

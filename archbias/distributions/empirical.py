@@ -32,12 +32,10 @@ from ..analytic import moments
 from ..analytic.bottleneck import ConfinedBottleneck, InPlane, MixtureBottleneck, UnrestrictedBottleneck
 from ..analytic.ideal import IdealDenoiser
 from ..denoise import Denoiser
-from ..errors import InputError
 from ..linalg import LowRank, Operator
-from ..seeds import generator, normal
-from .base import GeneratedDistribution, generated_by
+from ..seeds import generator
+from .base import OFF, GeneratedDistribution, generated_by
 
-OFF = 1e-6  # a point further from an atom or the plane than this, relative to its distance from the mean, is off it
 FLOW = (1000, 1e-4, 1e3)  # steps, last and first level by which `push` follows the continuous limit
 DRAWS = 1  # the stream of a seed that draws from a limit law; stream 0 is the sampler's noise
 
@@ -56,7 +54,7 @@ class Lifted(GeneratedDistribution):
         """(B, C, H, W) float64: the sampler's output on each seed's own noise; for the limit an exact draw of the law."""
         seeds = list(seeds)
         if self.steps is not None:
-            return self.push(normal(seeds, self.shape, dtype=torch.float64))
+            return super().sample(seeds)
         drawn = [self._draw(seed) for seed in seeds]
         return torch.stack(drawn) if drawn else torch.empty(0, *self.shape, dtype=torch.float64)
 
@@ -65,12 +63,7 @@ class Lifted(GeneratedDistribution):
 
         For the limit the flow is followed by 1000 steps from 1000 to 1e-4, accurate to about a step.
         """
-        if noise.ndim != 4 or tuple(noise.shape[1:]) != self.shape:
-            raise InputError(
-                f"noise must have shape (B, {', '.join(map(str, self.shape))}), got {tuple(noise.shape)}; "
-                "use archbias.seeds.normal(seeds, law.shape)"
-            )
-        return self._push(noise.to("cpu", torch.float64)).to(noise)
+        return self._push(self._checked(noise)).to(noise)
 
     @abc.abstractmethod
     def _draw(self, seed: int) -> Tensor:
@@ -190,7 +183,7 @@ def _(denoiser: UnrestrictedBottleneck, sigmas: Tensor | None = None) -> Generat
 
     def push(n: Tensor) -> Tensor:
         z, weights = denoiser.encode(_levels(steps)[0] * n), n.new_zeros(len(n), len(codes))
-        for s, r in _ratios(steps):
+        for s, r in levels.ratios(_levels(steps)):
             belief = denoiser.beliefs(z, n.new_full((len(n),), s))
             z, weights = r * z + (1 - r) * (belief @ codes), r * weights + (1 - r) * belief
         return (weights @ points.flatten(1)).reshape(n.shape)
@@ -218,7 +211,7 @@ def _in_plane(denoiser: InPlane, steps: Tensor | None) -> Callable[[Tensor], Ten
         start = first * n
         z = denoiser.encode(start)
         outside = (start - denoiser.lift(z)) * (last / first)
-        for s, r in _ratios(steps):
+        for s, r in levels.ratios(_levels(steps)):
             z = r * z + (1 - r) * denoiser.centre(z, n.new_full((len(n),), s))
         return denoiser.lift(z) + outside
 
@@ -228,12 +221,6 @@ def _in_plane(denoiser: InPlane, steps: Tensor | None) -> Callable[[Tensor], Ten
 def _levels(steps: Tensor | None) -> Tensor:
     """The levels `push` runs: the sampler's own, or fine ones for the limit."""
     return levels.geometric(*FLOW) if steps is None else steps
-
-
-def _ratios(steps: Tensor | None) -> list[tuple[float, float]]:
-    """(s, s' / s) of every step."""
-    values = _levels(steps).tolist()
-    return [(s, t / s) for s, t in zip(values[:-1], values[1:], strict=True)]
 
 
 def _to_zero(denoiser: Denoiser, sigmas: Tensor | None) -> Tensor | None:

@@ -13,7 +13,6 @@ Sources: Levine & Weiss, arXiv 2605.16415; Chen et al., *Neural ordinary differe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from functools import cached_property
 
 import torch
@@ -21,14 +20,11 @@ from torch import Tensor
 
 from .. import noise as levels
 from ..analytic.polynomial import PolynomialDenoiser
-from ..errors import InputError
 from ..linalg import LowRank, Operator
-from ..seeds import normal
-from .base import GeneratedDistribution, generated_by
+from .base import OFF, GeneratedDistribution, generated_by
 from .maps import LOG_2PI, Line, Sheet, Space, Step
 
 DRAWS = 16384  # seeds of the estimates in three coordinates and more
-OFF = 1e-6  # a point further from the plane than this, relative to its distance from the mean, is off it
 
 
 class FlowLaw(GeneratedDistribution):
@@ -36,6 +32,7 @@ class FlowLaw(GeneratedDistribution):
 
     escape: the share of trajectories that leave (see `maps`): by quadrature in one and two coordinates and when separable,
         else the share among `DRAWS` seeds, whose standard error is sqrt(e (1 - e) / DRAWS).
+    sample, push: NaN in the rows whose trajectory escaped; `escaped` names them.
     mean, covariance: over the trajectories that stay, computed in the same way.
     log_prob: its exponential integrates to 1 - escape. In three coordinates and more, unless separable, it follows one branch
         (`Space.log_density`), NaN where none is found.
@@ -49,23 +46,22 @@ class FlowLaw(GeneratedDistribution):
         self.r = denoiser.r
         kept = self._basis @ self._mu.flatten()
         self._offset, self._kept = kept[: self.r], kept[self.r :]
-        rest, steps = denoiser.variances[self.r :].double(), self.sigmas.tolist()
-        self._start, self._outside = steps[0], steps[-1] / steps[0]
+        self._start, self._outside = float(self.sigmas[0]), float(self.sigmas[-1] / self.sigmas[0])
+        rest = denoiser.variances[self.r :].double()
         self._gain = torch.ones_like(rest)
-        for s, t in zip(steps[:-1], steps[1:], strict=True):
-            self._gain = self._gain * (t / s + (1 - t / s) * rest / (rest + s**2))
+        for s, ratio in levels.ratios(self.sigmas):
+            self._gain = self._gain * (ratio + (1 - ratio) * rest / (rest + s**2))
         self._space = Space(denoiser, self.sigmas, self._offset)
 
     @cached_property
     def lines(self) -> list[Line]:
         """One map per coordinate, where coordinates do not mix."""
-        steps = self.sigmas.tolist()
-        table = [(s, t / s, self.denoiser.coefficients(s), self._scale(s)) for s, t in zip(steps[:-1], steps[1:], strict=True)]
+        table = [(r, self.denoiser.coefficients(s), self._scale(s)) for s, r in levels.ratios(self.sigmas)]
         width = self.denoiser.variances[: self.r].double().sqrt()
         out = []
         for j in range(self.r):
             own = [0, *range(1 + j, 1 + self.r * self.denoiser.spec.degree, self.r)]
-            maps = [Step(float(scale[j]), c[own, j], ratio) for _, ratio, c, scale in table]
+            maps = [Step(float(scale[j]), c[own, j], ratio) for ratio, c, scale in table]
             out.append(Line(maps, self._start, float(self._offset[j]), float(width[j])))
         return out
 
@@ -94,13 +90,8 @@ class FlowLaw(GeneratedDistribution):
         c = (self._start * self._outside) ** 2
         return LowRank(columns, torch.cat([l, (self._start * self._gain) ** 2]) - c, c)
 
-    def sample(self, seeds: Iterable[int]) -> Tensor:
-        """(B, C, H, W) float64; NaN in the rows whose trajectory escaped (`escaped` names them)."""
-        return self.push(normal(seeds, self.shape, dtype=torch.float64))
-
     def push(self, noise: Tensor) -> Tensor:
-        """What DDIM makes of this noise, computed in float64, in the dtype of the noise; NaN where it escapes."""
-        n = self._noise(noise)
+        n = self._checked(noise).flatten(1)
         c = n @ self._basis.T
         inside = self._space.push(c[:, : self.r])[0]
         rest = self._gain * (self._start * c[:, self.r :] - self._kept)
@@ -111,7 +102,7 @@ class FlowLaw(GeneratedDistribution):
 
     def escaped(self, noise: Tensor) -> Tensor:
         """(B,) whether the trajectory from this noise leaves."""
-        return self._space.push(self._noise(noise) @ self._basis[: self.r].T)[2]
+        return self._space.push(self._checked(noise).flatten(1) @ self._basis[: self.r].T)[2]
 
     def log_prob(self, x: Tensor) -> Tensor:
         away = (x.to("cpu", torch.float64) - self._mu).flatten(1)
@@ -159,14 +150,6 @@ class FlowLaw(GeneratedDistribution):
 
     def _scale(self, s: float) -> Tensor:
         return self.denoiser.scale(torch.tensor([s], dtype=torch.float64))[0]
-
-    def _noise(self, noise: Tensor) -> Tensor:
-        if noise.ndim != 4 or tuple(noise.shape[1:]) != tuple(self.shape):
-            raise InputError(
-                f"noise must have shape (B, {', '.join(map(str, self.shape))}), got {tuple(noise.shape)}; "
-                "use archbias.seeds.normal(seeds, law.shape)"
-            )
-        return noise.to("cpu", torch.float64).flatten(1)
 
 
 def _normal(x: Tensor, scale: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ The closed form of the local limit is derived here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -38,11 +38,9 @@ from ..analytic.linear import Convolution, Equivariant, LinearDenoiser, LocalCon
 from ..denoise import Denoiser
 from ..errors import InputError
 from ..linalg import Circulant, Dense, LowRank, Operator
-from ..seeds import normal
-from .base import GeneratedDistribution, generated_by
+from .base import OFF, GeneratedDistribution, generated_by
 
 DENSE = 2**31  # bytes a d x d covariance may take where no cheaper form exists
-OFF = 1e-6  # a point further from the plane than this, relative to its distance from the mean, is off it
 
 
 class Gaussian(GeneratedDistribution):
@@ -82,18 +80,8 @@ class Gaussian(GeneratedDistribution):
         """The orthogonal projector on the directions in which the law varies; the degenerate ones are its null space."""
         return self.covariance.plane()
 
-    def sample(self, seeds: Iterable[int]) -> Tensor:
-        """(B, C, H, W) float64: the sampler's output for each seed's own noise, `archbias.seeds.normal(seeds, shape)`."""
-        return self.push(normal(seeds, self.shape, dtype=torch.float64))
-
     def push(self, noise: Tensor) -> Tensor:
-        """What the sampler makes of standard normal noise (B, C, H, W), computed in float64, in the dtype of the noise."""
-        if noise.ndim != 4 or tuple(noise.shape[1:]) != self.shape:
-            raise InputError(
-                f"noise must have shape (B, {', '.join(map(str, self.shape))}), got {tuple(noise.shape)}; "
-                "use archbias.seeds.normal(seeds, law.shape)"
-            )
-        return self._sampler(noise.to("cpu", torch.float64)).to(noise)
+        return self._sampler(self._checked(noise)).to(noise)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """(B,) log-density in nats with respect to the volume of the plane (`plane`, of `rank` dimensions); -inf off it."""
@@ -141,12 +129,12 @@ def _(denoiser: LinearDenoiser | LinearBottleneck, sigmas: Tensor | None = None)
     if isinstance(denoiser, Wiener | LinearBottleneck):
         lam = denoiser.state()["variances"]
         gain, outside = torch.ones_like(lam), float(sigmas[-1] / sigmas[0])
-        for s, r in _steps(sigmas):
+        for s, r in levels.ratios(sigmas):
             gain = gain * (r + (1 - r) * lam / (lam + s**2))
         return _wiener(denoiser, start * gain, start * outside, gain, outside)
     if isinstance(denoiser, Convolution):
         one = product = torch.eye(denoiser.shape[0], dtype=torch.complex128)
-        for s, r in _steps(sigmas):
+        for s, r in levels.ratios(sigmas):
             transfer = denoiser.transfer(torch.tensor([s], dtype=torch.float64))[0]
             product = (r * one + (1 - r) * transfer) @ product
         return _convolution(denoiser, start * product, product[0, 0].real)
@@ -187,12 +175,6 @@ def affine(denoiser: Denoiser, sigmas: Tensor, batch: int = 512, plane: Tensor |
         return Dense(rows.T @ rows)
 
     return Gaussian(offset, covariance, lambda n: sample.ddim(denoiser, n, sigmas, batch=batch))
-
-
-def _steps(sigmas: Tensor) -> list[tuple[float, float]]:
-    """(s, s' / s) of every step."""
-    values = sigmas.tolist()
-    return [(s, t / s) for s, t in zip(values[:-1], values[1:], strict=True)]
 
 
 def _wiener(denoiser: Wiener | LinearBottleneck, scale: Tensor, outside: float, gain: Tensor, gain_outside: float) -> Gaussian:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..analytic.hermite import values
 from ..analytic.polynomial import PolynomialDenoiser
+from ..noise import ratios
 
 ESCAPE = 20.0
 REFINE = 1e-3
@@ -132,9 +133,8 @@ class Space:
 
     def __init__(self, denoiser: PolynomialDenoiser, sigmas: Tensor, offset: Tensor):
         self.denoiser, self.offset, self.r = denoiser, offset, denoiser.r
-        levels = sigmas.tolist()
-        self.start, self.end = levels[0], levels[-1]
-        self.steps = [(s, t / s) for s, t in zip(levels[:-1], levels[1:], strict=True)]
+        self.start, self.end = float(sigmas[0]), float(sigmas[-1])
+        self.steps = ratios(sigmas)
         self.variances = denoiser.variances[: self.r].double()
 
     def push(self, z: Tensor, *, jacobian: bool = False, chunk: int = 8192) -> tuple[Tensor, Tensor | None, Tensor]:

@@ -13,7 +13,6 @@ Source: Hyvarinen, *Estimation of non-normalized statistical models by score mat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -23,7 +22,6 @@ from ..analytic.hermite import Basis
 from ..analytic.polynomial import PolynomialDenoiser
 from ..errors import InputError
 from ..linalg import LowRank, Operator
-from ..seeds import normal
 from .base import GeneratedDistribution
 from .maps import LOG_2PI
 
@@ -106,11 +104,6 @@ class ScoreMatchedLaw(GeneratedDistribution):
         self._rest = (denoiser.variances[denoiser.r :].double() + sigma**2).sqrt()
 
     @property
-    def log_normalizer(self) -> float:
-        """log Z of the leading coordinates, in nats."""
-        return sum(table.log_z for table in self.tables)
-
-    @property
     def mean(self) -> Tensor:
         inside = torch.cat([table.moments()[0] for table in self.tables])
         return self._mu + (inside @ self._basis[: self.denoiser.r]).reshape(self.shape)
@@ -121,12 +114,9 @@ class ScoreMatchedLaw(GeneratedDistribution):
         columns = torch.cat([q.T @ self._basis[: len(l)], self._basis[len(l) :]]).T
         return LowRank(columns, torch.cat([l, self._rest**2]) - self.sigma**2, self.sigma**2)
 
-    def sample(self, seeds: Iterable[int]) -> Tensor:
-        return self.push(normal(seeds, self.shape, dtype=torch.float64))
-
     def push(self, noise: Tensor) -> Tensor:
         """The monotone transport of the noise (not a sampler's trajectory), in the dtype of the noise."""
-        n, r = noise.to("cpu", torch.float64).flatten(1), self.denoiser.r
+        n, r = self._checked(noise).flatten(1), self.denoiser.r
         c = n @ self._basis.T
         leading = torch.split(c[:, :r], [t.basis.r for t in self.tables], dim=1)
         inside = torch.cat([t.push(z) for t, z in zip(self.tables, leading, strict=True)], 1)
