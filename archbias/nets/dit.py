@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..train import Train
-from .layers import Embedding, attend
-from .network import Network, count
+from .layers import attend, embedding
+from .network import Network, count, odd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,8 @@ class DiT(Network):
         count("heads", self.heads, 1, 64)
         if self.width % self.heads:
             raise InputError(f"heads must divide width, got {self.heads} and {self.width}; 4 heads of 32 are usual")
-        if self.window is not None and (not isinstance(self.window, int) or self.window < 1 or self.window % 2 == 0):
-            raise InputError(f"window must be an odd number of tokens or None, got {self.window!r}; 3 is usual")
+        if self.window is not None:
+            odd("window", self.window, usual=3)
 
     @property
     def receptive_field(self) -> int | None:
@@ -99,7 +99,7 @@ class DiTModule(nn.Module):
         colours, self.rows, self.columns = shape[0], shape[1] // spec.patch, shape[2] // spec.patch
         self.patch = spec.patch
         tokens, pixels = self.rows * self.columns, colours * spec.patch**2
-        self.embedding = Embedding(spec.width, spec.told, classes) if spec.told or classes else None
+        self.embedding = embedding(spec.width, spec.told, classes)
         self.first = nn.Linear(pixels, spec.width)
         self.place = nn.Parameter(0.02 * torch.randn(tokens, spec.width)) if spec.place else None
         self.blocks = nn.ModuleList(Block(spec.width, spec.heads, spec.width) for _ in range(spec.depth))

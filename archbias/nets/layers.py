@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor, nn
 
+from ..errors import InputError
+
 PADDINGS = {"zeros": "constant", "circular": "circular", "reflect": "reflect", "replicate": "replicate"}
 NORMALISATIONS = ("none", "batch", "group", "bias_free")
 
@@ -19,6 +21,12 @@ NORMALISATIONS = ("none", "batch", "group", "bias_free")
 def border(x: Tensor, before: int, after: int, padding: str) -> Tensor:
     """x with `before` pixels added above and left, `after` below and right."""
     return f.pad(x, (before, after, before, after), PADDINGS[padding]) if before or after else x
+
+
+def fits(name: str, side: int, shape: tuple[int, int, int], padding: str) -> None:
+    """An InputError where a border other than zeros has too few pixels to continue from, for windows of this side."""
+    if padding != "zeros" and min(shape[1:]) <= side // 2:
+        raise InputError(f"{name} {side} reaches beyond {shape[1]}x{shape[2]} images; use padding='zeros' or a smaller {name}")
 
 
 class Conv(nn.Module):

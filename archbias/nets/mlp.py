@@ -18,10 +18,9 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ..train import Train
-from .layers import PADDINGS, Conv, Modulation, embedding
-from .network import Network, choose, count
+from .layers import PADDINGS, Conv, Modulation, embedding, fits
+from .network import Network, choose, count, odd
 
 ACTIVATIONS = {
     "relu": f.relu,
@@ -123,8 +122,7 @@ class PatchMLP(Network):
         count("width", self.width, 1, 16384)
         count("depth", self.depth, 1, 64)
         choose("padding", self.padding, tuple(PADDINGS))
-        if not isinstance(self.window, int) or self.window < 1 or self.window % 2 == 0:
-            raise InputError(f"window must be an odd integer of at least 1, got {self.window!r}; 7 is usual")
+        odd("window", self.window, usual=7)
 
     @property
     def receptive_field(self) -> int:
@@ -135,10 +133,7 @@ class PatchMLP(Network):
         return 1 if self.padding == "circular" else None
 
     def module(self, shape: tuple[int, int, int], classes: int = 0) -> nn.Module:
-        if self.padding != "zeros" and min(shape[1:]) <= self.window // 2:
-            raise InputError(
-                f"window {self.window} reaches beyond {shape[1]}x{shape[2]} images; use padding='zeros' or a smaller window"
-            )
+        fits("window", self.window, shape, self.padding)
         return PatchModule(self, shape[0], classes)
 
 

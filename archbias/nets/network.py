@@ -308,6 +308,12 @@ def count(name: str, value: int, least: int, most: int) -> None:
         raise InputError(f"{name} must be an integer from {least} to {most}, got {value!r}; give one in that range")
 
 
+def odd(name: str, value: int, usual: int) -> None:
+    """An InputError unless the value is an odd integer of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1 or value % 2 == 0:
+        raise InputError(f"{name} must be an odd integer of at least 1, got {value!r}; {usual} is usual")
+
+
 def _share(runtime: Runtime, number: int, groups: int, steps: int):
     """Progress of one of several trainings as progress of the whole."""
     return lambda done, total, note: runtime.progress(number * steps + done, groups * steps, note)

@@ -14,10 +14,9 @@ from typing import ClassVar
 import torch.nn.functional as f
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ..train import Train
-from .layers import NORMALISATIONS, PADDINGS, Conv, Modulation, embedding, norm
-from .network import Network, choose, count
+from .layers import NORMALISATIONS, PADDINGS, Conv, Modulation, embedding, fits, norm
+from .network import Network, choose, count, odd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +44,7 @@ class ResNet(Network):
         count("width", self.width, 1, 1024)
         choose("padding", self.padding, tuple(PADDINGS))
         choose("normalisation", self.normalisation, NORMALISATIONS)
-        if not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0:
-            raise InputError(f"kernel must be an odd integer of at least 1, got {self.kernel!r}; 3 is usual")
+        odd("kernel", self.kernel, usual=3)
 
     @classmethod
     def published(cls, padding: str = "zeros") -> ResNet:
@@ -67,10 +65,7 @@ class ResNet(Network):
         return 1 if self.padding == "circular" else None
 
     def module(self, shape: tuple[int, int, int], classes: int = 0) -> nn.Module:
-        if self.padding != "zeros" and min(shape[1:]) <= self.kernel // 2:
-            raise InputError(
-                f"kernel {self.kernel} reaches beyond {shape[1]}x{shape[2]} images; use padding='zeros' or a smaller kernel"
-            )
+        fits("kernel", self.kernel, shape, self.padding)
         return ResNetModule(self, shape[0], classes)
 
 

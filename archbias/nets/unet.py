@@ -158,7 +158,7 @@ class Layer(nn.Module):
         x = self.norm(self.conv(x))
         if self.modulation is not None:
             x = self.modulation(x, e)
-        return x if self.last else f.relu(x, inplace=False)
+        return x if self.last else f.relu(x)
 
 
 class UNetModule(nn.Module):
