@@ -51,6 +51,12 @@ class Images:
         """The image set; kept, so that the cells of one process share it."""
         return _load(self)
 
+    def unseen(self, count: int) -> ImageSet:
+        """The first `count` images of the set that are not among these, however these were chosen."""
+        own = set(self.load().ids)
+        more = replace(self, n=self.n + count, seed=None).load()
+        return more.subset(ids=[i for i in more.ids if i not in own][:count])
+
 
 @lru_cache(maxsize=4)
 def _load(images: Images) -> ImageSet:

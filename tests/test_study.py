@@ -189,6 +189,16 @@ def test_settings_change_by_dotted_names():
     assert with_machine.families["els"].window == 5
 
 
+@pytest.mark.parametrize("seed", [None, 3])
+def test_unseen_images_are_none_of_those_seen(seed):
+    images = study.Images(n=30, seed=seed)
+    unseen = images.unseen(20)
+    assert len(unseen) == len(set(unseen.ids)) == 20
+    assert not set(unseen.ids) & set(images.load().ids)
+    if seed is None:
+        assert unseen.ids == study.Images(n=50).load().ids[30:]
+
+
 def test_none_is_taken_where_the_type_admits_it():
     s = study.load(ROOT / "studies/families")
     changed = s.configure("toy", {"data.size": None, "families.linear, rank 20.rank": None})

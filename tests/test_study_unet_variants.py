@@ -94,9 +94,9 @@ def test_a_variant_trained_once_has_no_ceiling(module):
 @pytest.mark.slow
 def test_samples_are_judged_as_metrics_realism_does(ran):
     _, settings, tree = ran
-    held = settings.unseen().images
+    held = settings.data.unseen(settings.held_out).images
     ours = set(settings.data.load().ids)
-    assert len(ours & set(settings.unseen().ids)) == 0
+    assert len(ours & set(settings.data.unseen(settings.held_out).ids)) == 0
     for family in ("base", "per level, training 2"):
         x = torch.from_numpy(tree["samples"]["sample"].sel(family=family).values)
         for name, wanted in {
@@ -112,7 +112,7 @@ def test_samples_are_judged_as_metrics_realism_does(ran):
 def test_errors_are_mean_squares_over_the_judged_images(ran):
     folder, settings, tree = ran
     denoiser = archbias.families.load(folder / "models" / "max.safetensors")
-    for kind, images in (("training", settings.data.load()), ("held out", settings.unseen())):
+    for kind, images in (("training", settings.data.load()), ("held out", settings.data.unseen(settings.held_out))):
         x = images.images[: settings.judged]
         errors = tree["errors"]["error"].sel(family="max", images=kind)
         for sigma in errors["sigma"].values:

@@ -10,7 +10,6 @@ from archbias import calibrate, cells, probes
 from archbias.analytic.ideal import Ideal
 from archbias.analytic.linear import Linear
 from archbias.analytic.score_machines import BBELS, ELS, LS
-from archbias.data import ImageSet
 from archbias.denoise import Spec
 from archbias.metrics import agreement
 from archbias.nets.resnet import ResNet
@@ -36,7 +35,7 @@ def _nets() -> dict[str, Spec]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(cells.Settings):
-    """held_out: images after the training ones that no network sees; the cards are measured on them.
+    """held_out: images of the set that no network sees; the cards are measured on them.
 
     card_levels: how many of the sampler's noise levels have a card. points: images whose Jacobians are probed.
     windows: candidates of the calibration. calibration_seeds: seeds whose trajectories it uses, other than those judged.
@@ -49,10 +48,6 @@ class Settings(cells.Settings):
     windows: tuple[int, ...] = (1, 3, 5, 7, 9, 11, 15)
     calibration_seeds: int = 4
     families: dict[str, Spec] = field(default_factory=_nets)
-
-    def unseen(self) -> ImageSet:
-        more = replace(self.data, n=self.data.n + self.held_out).load()
-        return more.subset(ids=more.ids[self.data.n :])
 
     @property
     def card_sigmas(self) -> torch.Tensor:
@@ -69,7 +64,7 @@ def carded(label: str, settings: Settings) -> cells.Cell:
             work.denoiser(label),
             settings.data.load(),
             settings.card_sigmas,
-            held_out=settings.unseen(),
+            held_out=settings.data.unseen(settings.held_out),
             points=settings.points,
             dtype=torch.float32,
             device=work.runtime.device,

@@ -43,7 +43,7 @@ class Settings(cells.Settings):
     crossed: every combination; otherwise the base and one change at a time.
     unet: what all of them share, training included. They predict the clean image, so that no path leads round the network.
     trainings: how often each is trained, from seeds that follow `unet.train.seed`: the noise ceiling.
-    held_out: images after the training ones that no network sees, an even number. judged: how many of either kind errors are taken on.
+    held_out: images of the set that no network sees, an even number. judged: how many of either kind errors are taken on.
     """
 
     data: Images = Images(name="celeba", n=1000, size=32)
@@ -58,10 +58,6 @@ class Settings(cells.Settings):
     crossed: bool = False
     unet: UNet = UNet(predicts="image", train=Train(steps=6000, batch=32, learning_rate=4e-3, ema=0.999, precision="bf16"))
     trainings: int = 2
-
-    def unseen(self) -> ImageSet:
-        more = replace(self.data, n=self.data.n + self.held_out).load()
-        return more.subset(ids=more.ids[self.data.n :])
 
 
 def variants(settings: Settings) -> dict[str, UNet]:
@@ -95,7 +91,7 @@ def network(label: str, variant: str, training: int, spec: UNet, settings: Setti
     fitted = cells.sampled(label, spec, settings)
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        images, unseen = settings.data.load(), settings.unseen()
+        images, unseen = settings.data.load(), settings.data.unseen(settings.held_out)
         groups = fitted.run(work)
         work.runtime.progress(0, 1, f"{label}: judging")
         x = torch.from_numpy(groups["samples"]["sample"].values[0])
@@ -163,7 +159,7 @@ def reference(settings: Settings) -> Cell:
     """The odd half of the held-out images, judged as samples are: group held_out."""
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        unseen = settings.unseen()
+        unseen = settings.data.unseen(settings.held_out)
         x = unseen.images[1::2]
         found = {"training_distance": novelty.nearest(x, settings.data.load().images).distance}
         found |= judge(x, unseen.images, work.runtime.device)
