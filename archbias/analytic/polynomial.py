@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -102,7 +102,7 @@ class PolynomialDenoiser(Denoiser):
         # numpy, because a level is solved wherever it is first met, also inside torch.func transforms
         self._moments = tensors["moments"].double().cpu().numpy()
         self._deviation = np.sqrt(self.variances[: self.r].double().cpu().numpy())
-        self._levels: dict[float, Tensor] = {}
+        self._solved = lru_cache(KEPT_LEVELS)(self._solve)
 
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
         s = self.tensors(y)
@@ -138,11 +138,7 @@ class PolynomialDenoiser(Denoiser):
 
     def coefficients(self, sigma: float) -> Tensor:
         """c_a(sigma), one column per coordinate, over `terms`: (K, r) float64."""
-        if sigma not in self._levels:
-            while len(self._levels) >= KEPT_LEVELS:
-                self._levels.pop(next(iter(self._levels)))
-            self._levels[sigma] = self._solve(sigma)
-        return self._levels[sigma]
+        return self._solved(sigma)
 
     def gram(self, sigma: float) -> np.ndarray:
         """E[psi_a psi_b] over data and noise, of the joint polynomial: (K, K)."""

@@ -10,41 +10,24 @@ Source: Levine & Weiss, arXiv 2605.16415.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..data import ImageSet
-from ..denoise import Denoiser, Runtime, Spec
-from .powers import check_powers, features, projections, weigh
+from ..denoise import Denoiser, Runtime
+from .powers import Powers, features, projections
 
 KEPT_LEVELS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class PowerFeatures(Spec):
-    """Settings.
-
-    degree: the power p, at least 1.
-    features: rows of R.
-    ridge: the penalty on A relative to the mean feature variance.
-    normalize: divide a feature vector by its largest absolute value (not a polynomial any more; fitted on noise draws).
-    draws: noise draws per training image with `normalize`.
-    seed: of R and of those draws.
-    """
+class PowerFeatures(Powers):
+    """Power features of the whole image; settings as in `archbias.analytic.powers.Powers`."""
 
     summary: ClassVar[str] = "powers of random projections, (R y)^p, regressed on the clean image with exact noise moments"
-
-    degree: int = 3
-    features: int = 1024
-    ridge: float = 1e-5
-    normalize: bool = False
-    draws: int = 8
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_powers(self)
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> PowerFeaturesDenoiser:
         x = images.images.double()
@@ -63,7 +46,7 @@ class PowerFeaturesDenoiser(Denoiser):
     def __init__(self, spec: PowerFeatures, tensors: dict[str, Tensor]):
         super().__init__(spec, tuple(tensors["mean"].shape), tensors)
         self.r = projections(spec.features, tensors["mean"].numel(), spec.seed)
-        self._levels: dict[float, tuple[Tensor, Tensor]] = {}
+        self.weights = lru_cache(KEPT_LEVELS)(self.weights)
 
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
         s, spec = self.tensors(y), self.spec
@@ -80,19 +63,5 @@ class PowerFeaturesDenoiser(Denoiser):
 
     def weights(self, sigma: float) -> tuple[Tensor, Tensor]:
         """W (N, K) and the mean feature (K,), float64: D = mean + X^T W (h - mean feature), X the centred images."""
-        if sigma not in self._levels:
-            while len(self._levels) >= KEPT_LEVELS:
-                self._levels.pop(next(iter(self._levels)))
-            x = self._tensors["images"].double() + self._tensors["mean"].double().flatten()
-            spec = self.spec
-            self._levels[sigma] = weigh(
-                x @ self.r.T,
-                self.r,
-                sigma,
-                degree=spec.degree,
-                ridge=spec.ridge,
-                normalize=spec.normalize,
-                draws=spec.draws,
-                seed=spec.seed,
-            )
-        return self._levels[sigma]
+        x = self._tensors["images"].double() + self._tensors["mean"].double().flatten()
+        return self.spec.weigh(x @ self.r.T, self.r, sigma)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -26,9 +27,9 @@ from torch.nn import functional as F
 
 from .. import noise
 from ..data import ImageSet
-from ..denoise import Denoiser, Runtime, Spec
+from ..denoise import Denoiser, Runtime
 from ..errors import InputError
-from .powers import check_powers, features, projections, weigh
+from .powers import Powers, features, projections
 
 PUBLISHED = (64, 55, 45, 35, 27, 21, 15, 11, 7, 3)
 GRID = 5
@@ -41,13 +42,13 @@ def shrinking(size: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PowerPatches(Spec):
-    """Settings.
+class PowerPatches(Powers):
+    """Power features of sliding windows; further settings as in `archbias.analytic.powers.Powers`.
 
     windows: widths k, high to low noise; empty: `shrinking` for the image's smaller side.
     sigmas: their noise levels, decreasing; empty: the levels of `noise.cosine(len(windows))`.
     shared: one regression for all positions.
-    degree, features, ridge, normalize, draws, seed: as in PowerFeatures; R has `features` rows for each window width.
+    features: rows of R for each window width.
     """
 
     summary: ClassVar[str] = "power features of a sliding window that shrinks with the noise, a local polynomial"
@@ -55,15 +56,10 @@ class PowerPatches(Spec):
     windows: tuple[int, ...] = ()
     sigmas: tuple[float, ...] = ()
     shared: bool = False
-    degree: int = 3
     features: int = 128
-    ridge: float = 1e-5
-    normalize: bool = False
-    draws: int = 8
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        check_powers(self)
+        super().__post_init__()
         if any(not isinstance(k, int) or k < 1 for k in self.windows):
             raise InputError(
                 f"windows must be integers of at least 1, got {self.windows!r}; leave them out for the published list"
@@ -97,7 +93,7 @@ class PowerPatchesDenoiser(Denoiser):
                 f"windows must fit into {self.h}x{self.w} images, got {max(self.windows)}; leave them out to scale the published list"
             )
         self.sigmas = spec.sigmas or tuple(noise.cosine(len(self.windows))[:-1].tolist())
-        self._levels: dict[float, tuple[Tensor, Tensor]] = {}
+        self._fitted = lru_cache(KEPT_LEVELS)(self._pooled if spec.shared else self._apart)
         self._rows: dict[int, Tensor] = {}
 
     def window(self, sigma: float) -> int:
@@ -117,15 +113,8 @@ class PowerPatchesDenoiser(Denoiser):
         at = place if self.spec.shared else torch.arange(self.h * self.w, device=y.device)
         return (b[at] + torch.einsum("pck,pk->pc", a[at], h[which])).T.reshape(self.shape)
 
-    def _fitted(self, sigma: float) -> tuple[Tensor, Tensor]:
-        """A (P, C, K) and b (P, C): P pixels, or with `shared` the k*k places of a window."""
-        if sigma not in self._levels:
-            while len(self._levels) >= KEPT_LEVELS:
-                self._levels.pop(next(iter(self._levels)))
-            self._levels[sigma] = self._pooled(sigma) if self.spec.shared else self._apart(sigma)
-        return self._levels[sigma]
-
     def _apart(self, sigma: float) -> tuple[Tensor, Tensor]:
+        """A (P, C, K) and b (P, C), one regression for each of the P pixels' windows."""
         k, x = self.window(sigma), self._tensors["images"].double()
         which, _ = self._geometry(k)
         r, flat = self._projections(k), x.flatten(2)  # (N, C, P)
@@ -134,7 +123,7 @@ class PowerPatchesDenoiser(Denoiser):
         across = self.w - k + 1
         for number in np.unique(which):
             i, j = divmod(int(number), across)
-            weights, centre = self._weigh(x[:, :, i : i + k, j : j + k].flatten(1) @ r.T, r, sigma)
+            weights, centre = self.spec.weigh(x[:, :, i : i + k, j : j + k].flatten(1) @ r.T, r, sigma)
             pixels = torch.from_numpy(np.nonzero(which == number)[0])
             target = flat[:, :, pixels]
             mean = target.mean(0)
@@ -143,20 +132,16 @@ class PowerPatchesDenoiser(Denoiser):
         return a, b
 
     def _pooled(self, sigma: float) -> tuple[Tensor, Tensor]:
+        """A (k*k, C, K) and b (k*k, C), one regression for the places of every window."""
         k, x = self.window(sigma), self._tensors["images"].double()
         r, channels = self._projections(k), self.shape[0]
         rows, columns = (np.unique(np.linspace(0, size - k, GRID).round().astype(int)) for size in (self.h, self.w))
         target = torch.cat([x[:, :, i : i + k, j : j + k].flatten(1) for i in rows for j in columns])
-        weights, centre = self._weigh(target @ r.T, r, sigma)
+        weights, centre = self.spec.weigh(target @ r.T, r, sigma)
         mean = target.mean(0)
         a = (target - mean).T @ weights
         b = mean - a @ centre
         return a.reshape(channels, k * k, -1).transpose(0, 1).contiguous(), b.reshape(channels, k * k).T.contiguous()
-
-    def _weigh(self, projected: Tensor, r: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        s = self.spec
-        settings = {"degree": s.degree, "ridge": s.ridge, "normalize": s.normalize, "draws": s.draws, "seed": s.seed}
-        return weigh(projected, r, sigma, **settings)
 
     def _projections(self, k: int) -> Tensor:
         if k not in self._rows:

@@ -19,6 +19,7 @@ Sources: Levine & Weiss, arXiv 2605.16415 (the features); Isserlis 1918 (moments
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -81,37 +82,53 @@ def drawn(
     return mean, second
 
 
-def weigh(
-    projected: Tensor, r: Tensor, sigma: float, *, degree: int, ridge: float, normalize: bool, draws: int, seed: int
-) -> tuple[Tensor, Tensor]:
-    """W (N, K) and the mean feature (K,): the estimate is mean(x) + X^T W (h(y) - mean feature), X centred.
+@dataclass(frozen=True, kw_only=True)
+class Powers(Spec):
+    """Settings common to families of power features.
 
-    projected: (N, K) = X R^T, or several windows' worth of rows for a shared regression.
+    degree: the power p, at least 1.
+    features: rows of R.
+    ridge: the penalty on A relative to the mean feature variance.
+    normalize: divide a feature vector by its largest absolute value (not a polynomial any more; fitted on noise draws).
+    draws: noise draws per training image with `normalize`.
+    seed: of R and of those draws.
     """
-    gram = r @ r.T
-    if normalize:
-        l, q = torch.linalg.eigh(gram)
-        kept = l > 1e-13 * l[-1]
-        mean, second = drawn(projected, q[:, kept] * l[kept].sqrt(), sigma, degree, draws, seed, True)
-        scale = torch.ones((), dtype=torch.float64)
-    else:
-        mean, second, scale = expectations(projected, gram, sigma, degree)
-    centre = mean.mean(0)
-    covariance = second - torch.outer(centre, centre)
-    covariance.diagonal().add_(ridge * float(covariance.diagonal().mean()))
-    w = torch.cholesky_solve((mean - centre).T, torch.linalg.cholesky(covariance)).T / len(mean)
-    return w / scale**degree, centre * scale**degree
 
+    degree: int = 3
+    features: int = 1024
+    ridge: float = 1e-5
+    normalize: bool = False
+    draws: int = 8
+    seed: int = 0
 
-def check_powers(spec: Spec) -> None:
-    """The settings every power-feature family shares."""
-    if not isinstance(spec.degree, int) or not 1 <= spec.degree <= 12:
-        raise InputError(f"degree must be an integer from 1 to 12, got {spec.degree!r}; 3 is usual")
-    for name in ("features", "draws"):
-        value = getattr(spec, name)
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} must be an integer of at least 1, got {value!r}; leave it at its default")
-    if not spec.ridge > 0:
-        raise InputError(f"ridge must be positive, got {spec.ridge!r}; 1e-5 is usual")
-    if not isinstance(spec.seed, int) or spec.seed < 0:
-        raise InputError(f"seed must be an integer of at least 0, got {spec.seed!r}; 0 is usual")
+    def __post_init__(self) -> None:
+        if not isinstance(self.degree, int) or not 1 <= self.degree <= 12:
+            raise InputError(f"degree must be an integer from 1 to 12, got {self.degree!r}; 3 is usual")
+        for name in ("features", "draws"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be an integer of at least 1, got {value!r}; leave it at its default")
+        if not self.ridge > 0:
+            raise InputError(f"ridge must be positive, got {self.ridge!r}; 1e-5 is usual")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise InputError(f"seed must be an integer of at least 0, got {self.seed!r}; 0 is usual")
+
+    def weigh(self, projected: Tensor, r: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """W (N, K) and the mean feature (K,): the estimate is mean(x) + X^T W (h(y) - mean feature), X centred.
+
+        projected: (N, K) = X R^T, or several windows' worth of rows for a shared regression.
+        """
+        gram = r @ r.T
+        if self.normalize:
+            l, q = torch.linalg.eigh(gram)
+            kept = l > 1e-13 * l[-1]
+            root = q[:, kept] * l[kept].sqrt()
+            mean, second = drawn(projected, root, sigma, self.degree, self.draws, self.seed, normalize=True)
+            scale = torch.ones((), dtype=torch.float64)
+        else:
+            mean, second, scale = expectations(projected, gram, sigma, self.degree)
+        centre = mean.mean(0)
+        covariance = second - torch.outer(centre, centre)
+        covariance.diagonal().add_(self.ridge * float(covariance.diagonal().mean()))
+        w = torch.cholesky_solve((mean - centre).T, torch.linalg.cholesky(covariance)).T / len(mean)
+        return w / scale**self.degree, centre * scale**self.degree
