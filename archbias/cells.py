@@ -178,17 +178,9 @@ def novelty_of(x: Tensor, images: ImageSet, label: str) -> xr.Dataset:
 
 def agreements(x: Tensor, prediction: Tensor, label: str, predictor: str) -> xr.Dataset:
     """All agreement measures of one family with one prediction, one value per seed."""
-    measures = {
-        "r": agreement.pearson_r,
-        "r_squared": agreement.r_squared,
-        "explained": agreement.explained,
-        "amplitude_ratio": agreement.amplitude_ratio,
-        "mse": agreement.mse,
-        "cosine": agreement.cosine,
-    }
     dims = ("family", "predictor", "seed")
     return xr.Dataset(
-        {name: (dims, measure(x, prediction).numpy()[None, None]) for name, measure in measures.items()},
+        {name: (dims, measure(x, prediction).numpy()[None, None]) for name, measure in agreement.METRICS.items()},
         {"family": [label], "predictor": [predictor], "seed": np.arange(len(x))},
     )
 

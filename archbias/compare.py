@@ -29,6 +29,8 @@ from .metrics.paired import Paired, holm, paired
 METRICS = {**{k: v for k, v in agreement.METRICS.items() if k != "amplitude_ratio"}, "ssim": agreement.ssim}
 LOWER_IS_BETTER = frozenset({"mse"})
 ANOTHER_SEED = "another seed"
+CEILINGS = ("ceiling", "noise ceiling", "replicate")  # predictors of these names bound the others from above
+FLOORS = ("floor", "mean image", ANOTHER_SEED)  # and these from below
 
 
 @dataclass(frozen=True, kw_only=True)

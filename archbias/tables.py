@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .compare import CEILINGS
 from .errors import InputError, nearest
 from .metrics.intervals import Interval, binomial, bootstrap
 from .metrics.paired import holm, paired
@@ -35,7 +36,6 @@ MEASURES = {  # title, and how good a value is
 }
 COLUMNS = ["family", "column", "value", "low", "high", "n", "best", "p"]
 ALPHA = 0.05
-CEILINGS = ("ceiling", "noise ceiling", "replicate")  # bounds, not predictions: never the best
 
 
 def agreement(tree: xr.DataTree, measure: str = "r") -> pd.DataFrame:

@@ -111,7 +111,7 @@ def test_colours_stay_apart_for_every_eye():
 
 @pytest.mark.parametrize("label", [*colors.COLORS, "mine", "yours", "anything else"])
 def test_coloured_names_can_be_read(label):
-    rgb = np.array(plots.grid.readable(plots.color(label)))
+    rgb = np.array(plots.readable(plots.color(label)))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.4999
 
@@ -318,9 +318,10 @@ def test_density_in_one_and_two_dimensions_encloses_the_mass():
     heights, edges, _ = line.patches[0].get_data()
     assert heights @ np.diff(edges) == pytest.approx(3999 / 4000, abs=2e-3)
     assert "1 of 4000" in line.get_title()
-    levels = plots.laws._levels(np.outer(normal, normal))
+    levels = plots.laws.enclosing(np.outer(normal, normal))
     expected = (1 - np.array([0.95, 0.8, 0.6, 0.4, 0.2])) / (2 * np.pi)  # exp(-R^2/2) of a disc's mass lies outside it
     np.testing.assert_allclose(levels, expected, rtol=0.05)
+    assert plots.laws.enclosing(np.array([1.0, np.nan, 3.0, 2.0]), (1.0, 0.5)).tolist() == [1.0, 3.0]
     plane = xr.Dataset(
         {
             "density": (("y", "x"), np.outer(normal, normal)),

@@ -18,7 +18,7 @@ Functions of one panel return its Axes (`.figure` is the figure), those of a who
 """
 
 from .cards import bias_cards, receptive_fields
-from .colors import color, family_of, marker, palette
+from .colors import color, family_of, marker, palette, readable
 from .grid import family_grid, image_grid, picture
 from .laws import density, field
 from .mosaics import mosaic
@@ -51,6 +51,7 @@ __all__ = [
     "palette",
     "picture",
     "radial_spectra",
+    "readable",
     "receptive_fields",
     "render",
     "save",

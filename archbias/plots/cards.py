@@ -13,8 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
-from .colors import palette
-from .grid import readable
+from .colors import palette, readable
 from .styles import label_of, new_figure, plain
 
 

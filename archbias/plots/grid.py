@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .colors import COPY, palette
+from .colors import COPY, palette, readable
 from .styles import new_figure, plain
 
 NARROWEST = 0.62  # inches for a family
@@ -114,14 +114,6 @@ def _count(axes: Axes, flags: np.ndarray, x: float, y: float, room: float) -> No
 def _fitted(names: list[str], room: float, size: float) -> list[str]:
     """Names broken between words into lines of at most `room` points, letters being `size` wide."""
     return [textwrap.fill(plain(n), max(6, int(room / size)), break_long_words=False) for n in names]
-
-
-def readable(color: str) -> tuple[float, float, float]:
-    """A colour dark enough for text on white: contrast 4.5 at least (WCAG 2.2, 1.4.3), by darkening it in linear light."""
-    rgb = np.array(mpl.colors.to_rgb(color))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    linear *= min(1.0, (1.05 / 4.5 - 0.05) / max(linear @ [0.2126, 0.7152, 0.0722], 1e-9))
-    return tuple(np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055))
 
 
 def image_grid(images: xr.DataArray, columns: int = 8, axes: Axes | None = None, title: str = "") -> Axes:

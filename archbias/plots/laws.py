@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -51,7 +53,7 @@ def _line(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
 def _plane(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
     field = ds["density"].transpose("y", "x")
     x, y = ds["x"].values, ds["y"].values
-    levels = _levels(field.values)
+    levels = enclosing(field.values)
     inside = (points >= [x.min(), y.min()]).all(1) & (points <= [x.max(), y.max()]).all(1)
     axes.contourf(x, y, field.values, levels=levels, colors=SHADES[-len(levels) :], extend="max")
     few = 400 / max(400, inside.sum())
@@ -73,11 +75,11 @@ def _plane(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
     axes.spines[:].set_visible(True)
 
 
-def _levels(field: np.ndarray) -> np.ndarray:
-    """Densities that enclose `SHARES` of the mass of the grid, ascending."""
-    ordered = np.sort(field.ravel())[::-1]
+def enclosing(field: np.ndarray, shares: Sequence[float] = SHARES) -> np.ndarray:
+    """Densities that enclose these shares of the mass of the grid, ascending; NaN is left out."""
+    ordered = np.sort(field[np.isfinite(field)])[::-1]
     mass = np.cumsum(ordered) / ordered.sum()
-    return np.unique([ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in SHARES])
+    return np.unique([ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in shares])
 
 
 def field(ds: xr.Dataset, axes: Axes | None = None, *, arrows: int = 20) -> Axes:

@@ -48,8 +48,8 @@ def locality_scale(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
     """The window whose score machine a network resembles most, against noise.
 
     Args:
-        ds: scale (sigma,) in pixels, with family (network or protocol) and seed where they vary; a `side` attribute or
-            variable gives the image's side, drawn as the level at which the machine sees everything.
+        ds: scale (sigma,) in pixels, with family (network or protocol) and seed where they vary; the attribute `side` is the
+            image's side, drawn as the level at which the machine sees everything.
     """
     axes = against_noise(ds["scale"], axes)
     axes.set_ylim(0, None)

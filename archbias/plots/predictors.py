@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..compare import CEILINGS, FLOORS
 from ..metrics.intervals import Interval, bootstrap
 from .colors import NEUTRAL, marker, palette
 from .styles import axes_or_new, plain
@@ -26,8 +27,6 @@ NAMES = {
     "mse": "mean squared difference",
     "cosine": "cosine similarity",
 }
-CEILINGS = ("ceiling", "noise ceiling", "replicate")
-FLOORS = ("floor", "mean image", "another seed")
 
 
 def interval(values: xr.DataArray) -> Interval | None:

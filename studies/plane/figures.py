@@ -6,6 +6,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from archbias import plots
 from archbias.metrics import intervals
 
 TITLES = {
@@ -68,9 +69,7 @@ def _shade(ax, density: xr.DataArray) -> None:
     values = density.transpose("y", "x").values
     if not np.isfinite(values).any():
         return
-    ordered = np.sort(values[np.isfinite(values)])[::-1]
-    mass = np.cumsum(ordered) / ordered.sum()
-    levels = np.unique([ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in SHARES])
+    levels = plots.laws.enclosing(values, SHARES)
     ax.contourf(density["x"], density["y"], values, levels=levels, colors=LAW[-len(levels) :], extend="max", zorder=1)
 
 

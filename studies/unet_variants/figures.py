@@ -91,7 +91,7 @@ def wall(tree: xr.DataTree, seeds: int = 7, neighbours: bool = True) -> Figure:
     figure = plots.family_grid(xr.DataTree.from_dict(parts), seeds=seeds)
     looks = look_of(tree, firsts)
     for tick in (t for axes in figure.axes for t in axes.get_xticklabels()):
-        tick.set_color(plots.grid.readable(looks[labels[tick.get_text().replace("\n", " ")]][0]))
+        tick.set_color(plots.readable(looks[labels[tick.get_text().replace("\n", " ")]][0]))
     return figure
 
 
@@ -201,7 +201,7 @@ def _matrix(axes: Axes, median: xr.DataArray, names: list[str], looks: dict[str,
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     for tick, name in zip([*axes.get_xticklabels(), *axes.get_yticklabels()], 2 * names, strict=True):
-        tick.set(color=plots.grid.readable(looks[name][0]), fontweight="bold")
+        tick.set(color=plots.readable(looks[name][0]), fontweight="bold")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title("same seed, median r; framed: trained again")
