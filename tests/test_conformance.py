@@ -13,7 +13,6 @@ from archbias.train import Train
 
 SHORT = Train(steps=3, batch=8, warmup=1)
 SETTINGS = {
-    "es": {},
     "ls": {"window": 3},
     "els": {"window": 3},
     "bbels": {"window": 3},
@@ -23,7 +22,6 @@ SETTINGS = {
     "unet": {"channels": 8, "levels": 2},
     "resnet": {"depth": 2, "width": 8},
     "mlp": {"width": 16},
-    "dit": {},
 }
 
 
@@ -36,8 +34,7 @@ def images() -> ImageSet:
 
 def spec_of(name: str) -> Spec:
     cls = FAMILIES[name]
-    settings = {k: v for k, v in SETTINGS.get(name, {}).items() if k in cls.__dataclass_fields__}
-    return configure(cls, **settings, **({"train": SHORT} if cls.trained else {}))
+    return configure(cls, **SETTINGS.get(name, {}), **({"train": SHORT} if cls.trained else {}))
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
