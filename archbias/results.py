@@ -75,13 +75,18 @@ class CorruptCell(Exception):
     """A cell file that cannot be trusted; the run computes it again."""
 
 
+def about(long_name: str, units: str = "1") -> dict[str, str]:
+    """The attributes that say what a variable is."""
+    return {"long_name": long_name, "units": units}
+
+
 def describe(group: xr.Dataset) -> xr.Dataset:
     """The data set with long_name and units on every variable; an InputError names one that has neither."""
     group = group.copy()
     for name in group.variables:
         known = VARIABLES.get(name) or COORDINATES.get(name)
         if known:
-            group[name].attrs = {"long_name": known[0], "units": known[1]} | group[name].attrs
+            group[name].attrs = about(*known) | group[name].attrs
         elif name in group.data_vars and not {"long_name", "units"} <= group[name].attrs.keys():
             raise InputError(
                 f"every stored variable needs long_name and units, got {name!r} without; "
@@ -168,8 +173,8 @@ def write_cell(path: Path, groups: dict[str, xr.Dataset], attrs: dict[str, str |
 
 
 def _plain(ds: xr.Dataset) -> xr.Dataset:
-    """Text as objects and booleans as bytes with a flag: the two types NetCDF has no word for."""
-    return ds.assign({k: v.astype(object) for k, v in ds.variables.items() if v.dtype.kind in "UT"}) if ds.variables else ds
+    """Text as objects, which NetCDF has a word for."""
+    return ds.assign({k: v.astype(object) for k, v in ds.variables.items() if v.dtype.kind in "UT"})
 
 
 def read_cell(path: Path) -> xr.DataTree:

@@ -28,8 +28,6 @@ def test_linear_faces(tmp_path):
     for family in ("linear", "rank 10", "equivariant", "local 3"):
         pushed = predictions.sel(predictor=f"{family} law").values
         np.testing.assert_allclose(samples.sel(family=family).values, pushed, atol=1e-4)  # the law is exact, seed by seed
-    ceiling = tree["agreement/r"].sel(family="unet", predictor="noise ceiling").values
-    assert (ceiling <= 1).all()
     assert len(summary) == tree["agreement"].sizes["predictor"]
     power = tree["power"].to_dataset()
     assert (power["law_power"] >= 0).all()

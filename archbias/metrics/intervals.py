@@ -36,8 +36,13 @@ class Interval:
     n: int
     missing: int = 0
 
+    def __format__(self, number: str) -> str:
+        """The three numbers in this format, three digits by default: f"{interval:.2f}" is 0.97 [0.95, 0.98]."""
+        number = number or ".3g"
+        return f"{self.value:{number}} [{self.low:{number}}, {self.high:{number}}]"
+
     def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return format(self)
 
 
 def _level(level: float) -> float:

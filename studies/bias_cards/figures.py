@@ -5,6 +5,7 @@ import torch
 import xarray as xr
 
 from archbias import compare, plots
+from archbias.metrics.paired import holm, paired
 
 CARDS = ("card 50%", "card 90%", "card 99%")
 
@@ -45,13 +46,9 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
                     "ceiling": str(found.ceiling),
                     "floor": str(found.floors["mean image"]),
                     "share of ceiling": str(found.share["mean image"]),
-                    "p, against calibrated": _p(values(predictor), against) if predictor != "calibrated" else float("nan"),
+                    "p, against calibrated": paired(values(predictor), against).p if predictor != "calibrated" else float("nan"),
                 }
             )
     table = pd.DataFrame(rows)
-    table["p, against calibrated"] = compare.holm(table["p, against calibrated"])
+    table["p, against calibrated"] = holm(table["p, against calibrated"])
     return table
-
-
-def _p(first: torch.Tensor, second: torch.Tensor) -> float:
-    return compare.paired(first, second).p

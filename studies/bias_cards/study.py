@@ -15,6 +15,7 @@ from archbias.metrics import agreement
 from archbias.nets.resnet import ResNet
 from archbias.nets.unet import UNet
 from archbias.probes import FRACTIONS
+from archbias.results import about
 from archbias.study import Images, Study, Work
 from archbias.train import Train
 from archbias.windows import WindowSchedule
@@ -99,12 +100,10 @@ def _traits(card: probes.BiasCard, label: str) -> xr.Dataset:
         "memory": card.memory,
     }
     dims = ("family", "sigma")
-    variables = {
-        k: (dims, v.numpy()[None], dict(zip(("long_name", "units"), TRAITS[k], strict=True))) for k, v in columns.items()
-    }
-    described = {"long_name": "share of the Jacobian's energy by offset", "units": "1"}
+    variables = {k: (dims, v.numpy()[None], about(*TRAITS[k])) for k, v in columns.items()}
+    described = about("share of the Jacobian's energy by offset")
     variables["receptive"] = ((*dims, "row", "column"), card.receptive.numpy()[None], described)
-    described = {"long_name": "half-width of the window with that share of the Jacobian's energy", "units": "pixel"}
+    described = about("half-width of the window with that share of the Jacobian's energy", "pixel")
     variables["radius"] = ((*dims, "fraction"), card.radius.double().numpy()[None], described)
     return xr.Dataset(variables, {"family": [label], "sigma": card.sigmas.numpy(), "fraction": list(FRACTIONS)})
 
@@ -116,16 +115,12 @@ def _proposals(card: probes.BiasCard, label: str) -> xr.Dataset:
         found = probes.predictors(card, fraction=fraction)[0]
         machines.append(found.family)
         windows.append(probes.window_schedule(card, fraction).windows)
-    described = {"long_name": "score machine the card proposes", "units": ""}
+    width = about("window the card proposes", "pixel")
     return xr.Dataset(
         {
-            "machine": (("family", "fraction"), np.array([machines]), described),
-            "because": (("family",), np.array([found.because]), {"long_name": "what the proposal rests on", "units": ""}),
-            "window": (
-                ("family", "fraction", "level"),
-                np.array([windows], dtype=float),
-                {"long_name": "window the card proposes", "units": "pixel"},
-            ),
+            "machine": (("family", "fraction"), np.array([machines]), about("score machine the card proposes", "")),
+            "because": (("family",), np.array([found.because]), about("what the proposal rests on", "")),
+            "window": (("family", "fraction", "level"), np.array([windows], dtype=float), width),
         },
         {"family": [label], "fraction": list(FRACTIONS), "level": card.sigmas[order].numpy()},
     )
@@ -173,9 +168,9 @@ def calibrated(label: str, settings: Settings) -> cells.Cell:
         found.apart(range(settings.seeds))
         spec = MACHINES[name](window=found.schedule)
         x = cells.draw(spec.fit(images), settings, images, work.runtime, f"{label}: calibrated machine")
-        described = {"long_name": "calibrated window", "units": "pixel"}
+        windows = np.array([found.schedule.windows], dtype=float)
         chosen = xr.Dataset(
-            {"calibrated_window": (("family", "step_sigma"), np.array([found.schedule.windows], dtype=float), described)},
+            {"calibrated_window": (("family", "step_sigma"), windows, about("calibrated window", "pixel"))},
             {"family": [label], "step_sigma": list(found.schedule.sigmas)},
         )
         return {"predictions": cells.dataset("prediction", x, predictor=f"{label}: calibrated"), "calibration": chosen}
@@ -210,7 +205,7 @@ def compared(label: str, own: list[cells.Cell], common: list[cells.Cell], settin
         bands = agreement.per_band(
             agreement.pearson_r, x, torch.from_numpy(_read(work, f"foretell-{label}", f"{label}: card 90%"))
         )
-        described = {"long_name": "Pearson correlation by octave of spatial frequency", "units": "1"}
+        described = about("Pearson correlation by octave of spatial frequency")
         octaves = xr.Dataset(
             {"band_r": (("family", "seed", "band"), bands.numpy()[None], described)},
             {"family": [label], "seed": np.arange(len(x)), "band": np.arange(bands.shape[1])},

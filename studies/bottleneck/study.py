@@ -11,12 +11,14 @@ from archbias.analytic.bottleneck import Bottleneck
 from archbias.denoise import Spec
 from archbias.metrics import agreement, novelty
 from archbias.nets.mlp import MLP
+from archbias.results import about
 from archbias.study import Cell, Images, Study, Work
 from archbias.train import Train
 
 KINDS = ("linear", "mixture", "confined", "unrestricted")
+FLOOR = "mean image"
 DIMS = ("kind", "width", "seed")
-WIDTH = {"long_name": "numbers that pass the waist", "units": "1"}
+WIDTH = about("numbers that pass the waist")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,35 +58,26 @@ def waist(kind: str, width: int, settings: Settings) -> Cell:
                 "distance to the nearest image over the images' mean distance from their mean",
             ),
         }
-        values = {name: (DIMS, v.numpy()[None, None], {"long_name": text, "units": "1"}) for name, (v, text) in found.items()}
+        values = {name: (DIMS, v.numpy()[None, None], about(text)) for name, (v, text) in found.items()}
         return {"waist": xr.Dataset(values, _coordinates(kind, width, len(x)))}
 
     return Cell(f"waist-{label}", run, after=(label,), seconds=1)
 
 
 def foretold(kind: str, width: int, settings: Settings) -> Cell:
-    """Which decoder of the same width foretells the network, seed by seed: group foretold."""
+    """What a decoder of the same width, or the mean image, foretells of the network, seed by seed: group foretold."""
     network, closed = f"mlp {width}", f"{kind} {width}"
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        x, y = (torch.from_numpy(work.read(name)["samples/sample"].values[0]) for name in (network, closed))
+        x = torch.from_numpy(work.read(network)["samples/sample"].values[0])
+        if kind == FLOOR:
+            y = settings.data.load().images.mean(0).expand_as(x)
+        else:
+            y = torch.from_numpy(work.read(closed)["samples/sample"].values[0])
         r = agreement.pearson_r(x, y).numpy()[None, None]
         return {"foretold": xr.Dataset({"r": (DIMS, r)}, _coordinates(kind, width, len(x)))}
 
-    return Cell(f"foretold-{closed}", run, after=(network, closed), seconds=1)
-
-
-def floor(width: int, settings: Settings) -> Cell:
-    """What the mean image foretells of the network: group foretold, kind "mean image"."""
-    network = f"mlp {width}"
-
-    def run(work: Work) -> dict[str, xr.Dataset]:
-        x = torch.from_numpy(work.read(network)["samples/sample"].values[0])
-        mean = settings.data.load().images.mean(0).expand_as(x)
-        r = agreement.pearson_r(x, mean).numpy()[None, None]
-        return {"foretold": xr.Dataset({"r": (DIMS, r)}, _coordinates("mean image", width, len(x)))}
-
-    return Cell(f"foretold-mean image {width}", run, after=(network,), seconds=1)
+    return Cell(f"foretold-{closed}", run, after=(network,) if kind == FLOOR else (network, closed), seconds=1)
 
 
 def _coordinates(kind: str, width: int, seeds: int) -> dict:
@@ -98,8 +91,7 @@ def grid(settings: Settings) -> list[Cell]:
             seconds = 120 if kind == "mlp" else 3
             found.append(cells.sampled(f"{kind} {width}", settings.spec(kind, width), settings, seconds=seconds))
             found.append(waist(kind, width, settings))
-    found += [foretold(kind, width, settings) for kind in KINDS for width in settings.widths]
-    return found + [floor(width, settings) for width in settings.widths]
+    return found + [foretold(kind, width, settings) for kind in (*KINDS, FLOOR) for width in settings.widths]
 
 
 STUDY = Study(

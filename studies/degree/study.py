@@ -13,6 +13,7 @@ from archbias.analytic.polynomial import Polynomial
 from archbias.data import ImageSet
 from archbias.data.plane import plane
 from archbias.metrics import novelty
+from archbias.results import about
 from archbias.study import Cell, Images, Study, Work
 
 LINE = (-0.85, -0.6, -0.15, 0.3, 0.5, 0.9)
@@ -69,14 +70,14 @@ def training_set(name: str, settings: Settings) -> Cell:
         points = images.images.flatten(1).double()
         gaps = torch.cdist(points, points).fill_diagonal_(torch.inf).min(1).values
         found = {
-            "point": (("image", "axis"), points.numpy(), _about("training point")),
-            "spacing": ((), float(gaps.median()), _about("median distance between neighbouring training points")),
+            "point": (("image", "axis"), points.numpy(), about("training point")),
+            "spacing": ((), float(gaps.median()), about("median distance between neighbouring training points")),
         }
         if mean is not None:
             found["picture"] = (
                 ("image", "channel", "row", "column"),
                 _pictures(points, mean, directions),
-                _about("training point"),
+                about("training point"),
             )
         return {f"data/{name}": xr.Dataset(found)}
 
@@ -107,22 +108,22 @@ def dial(name: str, degree: int | None, settings: Settings) -> Cell:
             "from_ideal": (apart, "distance from the ideal denoiser's sample of the same seed"),
             "from_law": (foretold, "distance from what the law foretells for the same seed"),
         }
-        found = {k: (dims, torch.where(stays, v, nan).numpy()[None], _about(text)) for k, (v, text) in values.items()}
+        found = {k: (dims, torch.where(stays, v, nan).numpy()[None], about(text)) for k, (v, text) in values.items()}
         found["escape"] = (
             ("family",),
             [0.0 if law is None else law.escape],
-            _about("share of trajectories that leave, from the law"),
+            about("share of trajectories that leave, from the law"),
         )
-        found["sample"] = ((*dims, "axis"), torch.where(stays[:, None], x.flatten(1), nan).numpy()[None], _about("sample"))
+        found["sample"] = ((*dims, "axis"), torch.where(stays[:, None], x.flatten(1), nan).numpy()[None], about("sample"))
         if name == "line" and law:
             axis = torch.linspace(-REACH, REACH, settings.pixels, dtype=torch.float64)
             density = law.log_prob(axis.reshape(-1, 1, 1, 1)).exp()
-            found["density"] = (("family", "x"), density.numpy()[None], _about("density of the law", "1 per unit length"))
-            found["x"] = ("x", axis.numpy(), _about("position"))
+            found["density"] = (("family", "x"), density.numpy()[None], about("density of the law", "1 per unit length"))
+            found["x"] = ("x", axis.numpy(), about("position"))
         groups = {name: xr.Dataset(found, {"family": [label], "seed": np.arange(len(x))})}
         if mean is not None:
             few = torch.where(stays[:8, None], x[:8].flatten(1), nan)
-            variable = (("family", "seed", "channel", "row", "column"), _pictures(few, mean, directions)[None], _about("sample"))
+            variable = (("family", "seed", "channel", "row", "column"), _pictures(few, mean, directions)[None], about("sample"))
             groups["pictures"] = xr.Dataset({"picture": variable}, {"family": [label], "seed": np.arange(len(few))})
         return groups
 
@@ -131,10 +132,6 @@ def dial(name: str, degree: int | None, settings: Settings) -> Cell:
 
 def _pictures(points: Tensor, mean: Tensor, directions: Tensor) -> np.ndarray:
     return (mean + (points.double() @ directions).reshape(-1, *mean.shape)).float().numpy()
-
-
-def _about(text: str, units: str = "1") -> dict[str, str]:
-    return {"long_name": text, "units": units}
 
 
 def grid(settings: Settings) -> list[Cell]:

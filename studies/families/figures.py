@@ -27,7 +27,7 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
             "distance to nearest": float(near["distance"].median()),
         }
         for predictor in map(str, agreement["predictor"].values):
-            r = intervals.bootstrap(agreement["r"].sel(family=family, predictor=predictor).values)
-            row[f"r with {predictor}"] = f"{r.value:.2f} [{r.low:.2f}, {r.high:.2f}]"
+            r = agreement["r"].sel(family=family, predictor=predictor).values
+            row[f"r with {predictor}"] = f"{intervals.bootstrap(r):.2f}"
         rows.append(row)
     return pd.DataFrame(rows)

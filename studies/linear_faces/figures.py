@@ -72,7 +72,6 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
             values = agreement.sel(family=family, predictor=predictor)
             row = {"network": str(family), "prediction": str(predictor)}
             for name in ("r", "explained", "amplitude_ratio"):
-                v = intervals.bootstrap(values[name].values)
-                row[name] = f"{v.value:.2f} [{v.low:.2f}, {v.high:.2f}]"
+                row[name] = f"{intervals.bootstrap(values[name].values):.2f}"
             rows.append(row)
     return pd.DataFrame(rows)

@@ -14,11 +14,12 @@ from archbias.distributions.gaussian import Gaussian
 from archbias.linalg import Circulant
 from archbias.metrics import spectrum
 from archbias.nets.unet import UNet
+from archbias.results import about
 from archbias.study import Cell, Images, Study, Work
 from archbias.train import Train
 
-POWER = {"long_name": "mean squared Fourier amplitude per pixel", "units": "squared pixel value"}
-FREQUENCY = {"long_name": "spatial frequency", "units": "cycles per image side"}
+POWER = about("mean squared Fourier amplitude per pixel", "squared pixel value")
+FREQUENCY = about("spatial frequency", "cycles per image side")
 
 
 @dataclass(frozen=True, kw_only=True)

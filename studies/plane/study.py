@@ -16,6 +16,7 @@ from archbias.denoise import Spec, score_of
 from archbias.distributions import flow
 from archbias.metrics import novelty
 from archbias.nets.mlp import MLP
+from archbias.results import about
 from archbias.study import Cell, Study, Work
 from archbias.train import Train
 
@@ -58,7 +59,7 @@ def target(name: str, settings: Settings) -> Cell:
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         points = plane(name, settings.n).images.flatten(1).numpy()
-        variable = (("target", "image", "axis"), points[None], {"long_name": "training point", "units": "1"})
+        variable = (("target", "image", "axis"), points[None], about("training point"))
         return {"data": xr.Dataset({"point": variable}, {"target": [name], "image": np.arange(len(points)), "axis": ["x", "y"]})}
 
     return Cell(f"data {name}", run, seconds=1)
@@ -82,9 +83,9 @@ def generated(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
         return {
             "points": xr.Dataset(
                 {
-                    "sample": ((*dims, "seed", "axis"), x.flatten(1).numpy()[None, None], _about("sample from the denoiser")),
-                    "distance": ((*dims, "seed"), distance[None, None], _about("distance to the nearest training point")),
-                    "escape": (dims, np.array([[escape]]), _about("share of trajectories that leave, from the law")),
+                    "sample": ((*dims, "seed", "axis"), x.flatten(1).numpy()[None, None], about("sample from the denoiser")),
+                    "distance": ((*dims, "seed"), distance[None, None], about("distance to the nearest training point")),
+                    "escape": (dims, np.array([[escape]]), about("share of trajectories that leave, from the law")),
                 },
                 labels | {"seed": np.arange(len(x)), "axis": ["x", "y"]},
             ),
@@ -93,7 +94,7 @@ def generated(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
                     "density": (
                         (*dims, "y", "x"),
                         density.numpy()[None, None],
-                        _about("density of the generated law", "1 per unit area"),
+                        about("density of the generated law", "1 per unit area"),
                     )
                 },
                 labels | {"y": _axis("y", settings.pixels), "x": _axis("x", settings.pixels)},
@@ -103,7 +104,7 @@ def generated(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
                     "field": (
                         (*dims, "v", "u", "axis"),
                         arrows(denoiser, settings)[None, None],
-                        _about("score", "1 per unit length"),
+                        about("score", "1 per unit length"),
                     )
                 },
                 labels | {"v": _axis("v", settings.arrows), "u": _axis("u", settings.arrows), "axis": ["x", "y"]},
@@ -141,11 +142,7 @@ def _grid(count: int) -> torch.Tensor:
 
 
 def _axis(dimension: str, count: int) -> tuple:
-    return dimension, np.linspace(-REACH, REACH, count), _about("position")
-
-
-def _about(text: str, units: str = "1") -> dict[str, str]:
-    return {"long_name": text, "units": units}
+    return dimension, np.linspace(-REACH, REACH, count), about("position")
 
 
 def grid(settings: Settings) -> list[Cell]:

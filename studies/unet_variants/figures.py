@@ -276,4 +276,4 @@ def percentile(tree: xr.DataTree, measure: str) -> xr.DataArray:
 
 
 def _interval(v: Interval) -> str:
-    return f"{v.value:.2f} [{v.low:.2f}, {v.high:.2f}]" if v.n else ""
+    return f"{v:.2f}" if v.n else ""

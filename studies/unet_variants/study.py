@@ -14,6 +14,7 @@ from archbias.data import ImageSet
 from archbias.metrics import features, novelty, realism, symmetry
 from archbias.metrics import frechet as distance
 from archbias.nets.unet import UNet
+from archbias.results import about
 from archbias.study import Cell, Images, Study, Work
 from archbias.train import Train
 
@@ -24,7 +25,7 @@ MEASURES = {
     "patch_distance": ("mean distance of its windows to the nearest held-out window", "pixel value"),
     "log_likelihood": ("log density under probabilistic PCA of held-out images", "nat"),
 }
-FRECHET = {"long_name": "Frechet distance to held-out images in random convolutional features", "units": "1"}
+FRECHET = about("Frechet distance to held-out images in random convolutional features")
 SPLITS = 20  # random halves of the held-out images whose Frechet distance is the reference
 WORDS = {
     "pooling": lambda v: "no pooling" if v == "none" else v,
@@ -96,7 +97,7 @@ def network(label: str, variant: str, training: int, spec: UNet, settings: Setti
         work.runtime.progress(0, 1, f"{label}: judging")
         x = torch.from_numpy(groups["samples"]["sample"].values[0])
         judged = judge(x, unseen.images, work.runtime.device)
-        variables = {k: (("family", "seed"), v.numpy()[None], _described(k)) for k, v in judged.items()}
+        variables = {k: (("family", "seed"), v.numpy()[None], about(*MEASURES[k])) for k, v in judged.items()}
         many = range(1_000_000, 1_000_000 + settings.held_out // 2)
         y = cells.draw(work.denoiser(label), settings, images, work.runtime, f"{label}: as many as held-out images", many)
         variables["frechet"] = (("family",), [frechet(y, unseen.images[0::2])], FRECHET)
@@ -132,7 +133,7 @@ def errors(work: Work, label: str, images: ImageSet, unseen: ImageSet, settings:
     sigmas, denoiser = settings.sigmas[:-1], work.denoiser(label)
     both = [s.subset(min(settings.judged, len(s))) for s in (images, unseen)]
     found = torch.stack([train.losses(denoiser, s, sigmas, device=work.runtime.device) for s in both])
-    described = {"long_name": "denoising error", "units": "squared pixel value"}
+    described = about("denoising error", "squared pixel value")
     return xr.Dataset(
         {"error": (("family", "images", "sigma"), found.numpy()[None], described)},
         {"family": [label], "images": ["training", "held out"], "sigma": sigmas.numpy()},
@@ -151,7 +152,7 @@ def described(label: str, variant: str, training: int, spec: UNet, settings: Set
         "parameters": (spec.parameters(shape) * len(spec.sigmas()), "trained numbers, over all noise levels", "1"),
         "receptive_field": (np.nan if field is None else float(field), "side of the receptive field", "pixel"),
     }
-    variables = {k: (("family",), np.array([v]), {"long_name": name, "units": unit}) for k, (v, name, unit) in values.items()}
+    variables = {k: (("family",), np.array([v]), about(name, unit)) for k, (v, name, unit) in values.items()}
     return xr.Dataset(variables, {"family": [label]})
 
 
@@ -163,7 +164,7 @@ def reference(settings: Settings) -> Cell:
         x = unseen.images[1::2]
         found = {"training_distance": novelty.nearest(x, settings.data.load().images).distance}
         found |= judge(x, unseen.images, work.runtime.device)
-        variables = {k: (("image",), v.numpy(), _described(k)) for k, v in found.items()}
+        variables = {k: (("image",), v.numpy(), about(*MEASURES[k])) for k, v in found.items()}
         rng = np.random.default_rng(0)
         halves = [rng.permutation(len(unseen)).reshape(2, -1) for _ in range(SPLITS)]
         variables["frechet"] = (("split",), [frechet(unseen.images[a], unseen.images[b]) for a, b in halves], FRECHET)
@@ -180,7 +181,7 @@ def pairs(settings: Settings) -> Cell:
         names = list(variants(settings))
         samples = torch.stack([torch.from_numpy(work.read(label)["samples/sample"].values[0]) for label in labels])
         values = between(samples.unflatten(0, (len(names), settings.trainings))).numpy()
-        attrs = {"long_name": "Pearson correlation of samples from one seed, mean over pairs of trainings", "units": "1"}
+        attrs = about("Pearson correlation of samples from one seed, mean over pairs of trainings")
         coordinates = {"variant": names, "other": names, "seed": np.arange(settings.seeds)}
         return {"pairs": xr.Dataset({"between": (("variant", "other", "seed"), values, attrs)}, coordinates)}
 
@@ -233,10 +234,6 @@ def compared(label: str, variant: str, training: int, predictors: list[Cell], se
         return {"agreement": xr.concat(parts, "predictor")}
 
     return Cell(f"compare-{label}", run, after=tuple(dict.fromkeys((*theory.after, *rivals.values()))), seconds=1)
-
-
-def _described(name: str) -> dict[str, str]:
-    return dict(zip(("long_name", "units"), MEASURES[name], strict=True))
 
 
 def seconds_of(spec: UNet, side: int) -> float:
