@@ -1,5 +1,6 @@
 """Cells on Dask workers: the numbers of a local run, whatever dies."""
 
+import json
 import os
 import signal
 import subprocess
@@ -23,8 +24,6 @@ def scheduler(tmp_path):
     while not file.is_file():
         assert processes[0].poll() is None
         time.sleep(0.1)
-    import json
-
     address = json.loads(file.read_text())["address"]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
     for name in ("one", "two"):

@@ -13,7 +13,6 @@ from archbias.analytic.polynomial import Polynomial
 from archbias.data import ImageSet
 from archbias.data.plane import SHAPES, plane
 from archbias.errors import InputError
-from archbias.families import FAMILIES
 
 TINY = 1e-10
 
@@ -258,7 +257,6 @@ def test_levels_may_differ_within_a_batch_and_the_state_rebuilds():
         assert torch.allclose(together[i : i + 1], denoiser(y[i : i + 1], sigma[i]), atol=1e-6)
     again = denoiser.spec.rebuild(denoiser.state())
     assert torch.equal(again(y, sigma), together)
-    assert FAMILIES.get("polynomial", Polynomial) is Polynomial
 
 
 def test_bad_settings_are_refused():

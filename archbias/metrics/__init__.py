@@ -3,6 +3,7 @@
 agreement    is this the image that was predicted?       r, r squared, 1 - SSE/SST, amplitude, MSE, cosine, SSIM
 novelty      is it a training image?                      nearest, second nearest, ratio, copies
 symmetry     is it one moved, or pieces of some?          nearest under shifts and reflection, nearest patches
+parts        does a picture hang together?                connected parts, strands across a row
 moments      are the low moments the data's?              mean, covariance, skewness, kurtosis
 spectrum     are the scales the data's?                   covariance eigenvalues, radial power
 two_sample   are these two sets one distribution?         MMD, energy, sliced Wasserstein, classifier; p-values

@@ -91,9 +91,7 @@ class _Squares:
 
     def __init__(self, x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int):
         d = x.shape[1]
-        centre = (
-            phi[: min(len(phi), 256)].to(x.device, torch.float64).mean(0).to(dtype)
-        )  # any shift will do; this shortens vectors
+        centre = phi[:256].to(x.device, torch.float64).mean(0).to(dtype)  # any shift will do; this one shortens vectors
         self.centre = centre if bool(torch.isfinite(centre).all()) else torch.zeros_like(centre)
         self.q = x.to(dtype) - self.centre
         self.q2 = self.q.double().square().sum(1).to(dtype)

@@ -169,8 +169,8 @@ def _families(tree: xr.DataTree, settings: Mapping[str, Any], attrs: Mapping[str
     found = []
     for label, spec in specs.items():
         cls = known.get(str(spec.get("type"))) if isinstance(spec, dict) else None
-        settings = spelled(_unusual(spec, _defaults(cls)) if cls else spec)
-        found.append({"label": label, "summary": cls.summary if cls else "", "settings": settings})
+        unusual = _unusual(spec, _defaults(cls)) if cls else spec
+        found.append({"label": label, "summary": cls.summary if cls else "", "settings": spelled(unusual)})
     return found
 
 
