@@ -40,7 +40,7 @@ def flow_density(denoiser: PolynomialDenoiser, x: Tensor, sigmas: Tensor, *, ste
     beyond = outside * (start / end) + mu - kept @ basis
     extra = outside.shape[1] - len(basis)
     square = (z**2).sum(1) + (beyond**2).sum(1) / start**2
-    volume = denoiser.shape[0] * denoiser.shape[1] * denoiser.shape[2] * (LOG_2PI / 2 + math.log(start))
+    volume = math.prod(denoiser.shape) * (LOG_2PI / 2 + math.log(start))
     out_log = -square / 2 - volume + gained - gain.log().sum() + extra * math.log(start / end)
     return torch.where(out, -torch.inf, out_log)
 

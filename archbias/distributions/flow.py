@@ -102,7 +102,7 @@ class FlowLaw(GeneratedDistribution):
 
     def escaped(self, noise: Tensor) -> Tensor:
         """(B,) whether the trajectory from this noise leaves."""
-        return self._space.push(self._checked(noise).flatten(1) @ self._basis[: self.r].T)[2]
+        return self._space.push(self._checked(noise).flatten(1) @ self._basis[: self.r].T)[1]
 
     def log_prob(self, x: Tensor) -> Tensor:
         away = (x.to("cpu", torch.float64) - self._mu).flatten(1)

@@ -40,7 +40,7 @@ class Step:
 
 
 class Line:
-    """The map of one coordinate, its every preimage, its moments by quadrature.
+    """The map of one coordinate, its every preimage, its moments and its escape by quadrature.
 
     start, offset: v_0 = start z - offset.
     width: standard deviation of the data, for the last state.
@@ -52,7 +52,8 @@ class Line:
         self.x, self.slope, out = self.push(self.z)
         self.stays = ~out
         weight = torch.exp(-(self.z**2) / 2) * (self.z[1] - self.z[0]) / math.sqrt(2 * math.pi)
-        self.weight = torch.where(self.stays, weight, 0.0)
+        self.escape = float(weight[out].sum())
+        self.weight = torch.where(self.stays, weight, 0.0) / weight[self.stays].sum()
 
     def push(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """T(z), dT/dz and whether the trajectory escaped, each of z's shape (n,)."""
@@ -69,16 +70,10 @@ class Line:
         out |= ~(v.abs() <= ESCAPE * math.hypot(self.width, self.start * math.prod(s.ratio for s in self.steps)))
         return v, slope, out
 
-    @property
-    def escape(self) -> float:
-        """The probability that a trajectory leaves."""
-        whole = torch.exp(-(self.z**2) / 2) * (self.z[1] - self.z[0]) / math.sqrt(2 * math.pi)
-        return float(whole[~self.stays].sum())
-
     def moment(self, power: int, about: float = 0.0) -> float:
         """E[(x - about)^power] over the trajectories that stay."""
         x = torch.where(self.stays, self.x - about, 0.0)
-        return float((self.weight * x**power).sum() / self.weight.sum())
+        return float((self.weight * x**power).sum())
 
     def log_density(self, x: Tensor) -> Tensor:
         """(n,) -> (n,): log of the sum over every preimage."""
@@ -137,25 +132,18 @@ class Space:
         self.steps = ratios(sigmas)
         self.variances = denoiser.variances[: self.r].double()
 
-    def push(self, z: Tensor, *, jacobian: bool = False, chunk: int = 8192) -> tuple[Tensor, Tensor | None, Tensor]:
-        """T(z) (n, r), log |det dT/dz| (n,) if asked, and whether the trajectory escaped (n,)."""
-        parts = [self._push(z[i : i + chunk], jacobian) for i in range(0, len(z), chunk)]
-        x, log_det, out = zip(*parts, strict=True) if parts else ([z], [z.sum(1)], [torch.zeros(0, dtype=torch.bool)])
-        return torch.cat(x), torch.cat(log_det) if jacobian else None, torch.cat(out)
+    def push(self, z: Tensor, *, chunk: int = 8192) -> tuple[Tensor, Tensor]:
+        """T(z) (n, r), NaN where the trajectory escaped, and whether it did (n,)."""
+        x, out = zip(*(self._push(part) for part in z.split(chunk)), strict=True)
+        return torch.cat(x), torch.cat(out)
 
-    def _push(self, z: Tensor, jacobian: bool) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _push(self, z: Tensor) -> tuple[Tensor, Tensor]:
         v, out = self.start * z - self.offset, torch.zeros(len(z), dtype=torch.bool)
-        log_det = torch.full((len(z),), self.r * math.log(self.start), dtype=torch.float64) if jacobian else None
         for s, ratio in self.steps:
             out |= ~(v.abs() <= ESCAPE * (self.variances + s**2).sqrt()).all(1)
-            v = torch.where(out[:, None], 0.0, v)  # an escaped trajectory is followed no further
-            if jacobian:
-                v, slopes = self._both(v, s, ratio)
-                log_det = log_det + slopes.det().abs().log()
-            else:
-                v = self._step(v, s, ratio)
+            v = self._step(torch.where(out[:, None], 0.0, v), s, ratio)  # an escaped trajectory is followed no further
         out |= ~(v.abs() <= ESCAPE * (self.variances + self.end**2).sqrt()).all(1)
-        return torch.where(out[:, None], torch.nan, v), log_det, out
+        return torch.where(out[:, None], torch.nan, v), out
 
     def _step(self, v: Tensor, s: float, ratio: float) -> Tensor:
         return ratio * v + (1 - ratio) * self.denoiser.block(v, torch.tensor([s], dtype=torch.float64).expand(len(v)))
@@ -202,14 +190,14 @@ class Space:
 
 
 class Sheet:
-    """The map of two coordinates, known on a grid of triangles: every preimage, folds included, and moments by quadrature."""
+    """The map of two coordinates, known on a grid of triangles: every preimage, folds included; moments and escape by quadrature."""
 
     def __init__(self, space: Space, *, reach: float = 6.0, nodes: int = 401):
         self.space = space
         axis = torch.linspace(-reach, reach, nodes, dtype=torch.float64)
         self.spacing = float(axis[1] - axis[0])
         self.z = torch.cartesian_prod(axis, axis)
-        self.x, _, out = space.push(self.z)
+        self.x, out = space.push(self.z)
         self.stays = ~out
         weight = torch.exp(-(self.z**2).sum(1) / 2) * self.spacing**2 / (2 * math.pi)
         self.escape = float(weight[out].sum())
