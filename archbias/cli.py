@@ -133,7 +133,7 @@ def _run(a: argparse.Namespace) -> int:
     _check_device(a.device)
     listener = studies.Quiet() if a.quiet else Bars()
     start = time.perf_counter()
-    if a.workers or a.cluster:
+    if a.workers is not None or a.cluster is not None:
         from . import cluster
 
         with listener:

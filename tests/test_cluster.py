@@ -82,6 +82,9 @@ def test_no_scheduler_is_one_sentence(counting, tmp_path):  # noqa: F811
     assert "wanted a Dask scheduler at tcp://127.0.0.1:1" in done.stderr
     done = command("run", counting, "--out", tmp_path / "run", "--cluster", "tcp://127.0.0.1:1", "--workers", "2")
     assert "give one of them" in done.stderr
+    done = command("run", counting, "--out", tmp_path / "run", "--workers", "0")
+    assert done.returncode == 2
+    assert "at least 1, got 0" in done.stderr
 
 
 SHARED = """
