@@ -411,8 +411,10 @@ def _save(file: Path, key: str, done: int, net, average, optimizer, scaler, loss
 @torch.no_grad()
 def _restore(file: Path | None, key: str, net, average, optimizer, scaler, losses: Tensor) -> int:
     """Steps done according to the checkpoint, everything put back; 0 when there is none of this very training."""
+    if file is None:
+        return 0
     try:
-        with safetensors.safe_open(file or "", framework="pt") as saved:
+        with safetensors.safe_open(file, framework="pt") as saved:
             header = saved.metadata() or {}
             if header.get("key") != key:
                 return 0
@@ -427,6 +429,7 @@ def _restore(file: Path | None, key: str, net, average, optimizer, scaler, losse
         for what in ("step", "exp_avg", "exp_avg_sq"):
             moment = tensors[f"{what}.{k}"]
             optimizer.state[p][what] = moment.to(p.device) if what == "step" else torch.empty_like(p).copy_(moment)
-    scaler.load_state_dict(json.loads(header["scaler"])) if json.loads(header["scaler"]) else None
+    if scale := json.loads(header["scaler"]):
+        scaler.load_state_dict(scale)
     losses[:done] = tensors["losses"].to(losses.device)
     return done
