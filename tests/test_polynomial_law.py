@@ -190,6 +190,7 @@ def test_the_law_wants_noise_levels():
     law = generated_by(Polynomial().fit(two_modes()), noise.cosine(4))
     with pytest.raises(InputError, match="noise must have shape"):
         law.push(torch.zeros(2, 3, 1, 1))
+    assert law.push(torch.zeros(0, *law.shape)).shape == law.sample([]).shape == (0, *law.shape)
 
 
 @pytest.mark.parametrize("sigma", [0.2, 1.0])

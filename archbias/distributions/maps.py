@@ -134,6 +134,8 @@ class Space:
 
     def push(self, z: Tensor, *, chunk: int = 8192) -> tuple[Tensor, Tensor]:
         """T(z) (n, r), NaN where the trajectory escaped, and whether it did (n,)."""
+        if not len(z):
+            return z, torch.zeros(0, dtype=torch.bool)
         x, out = zip(*(self._push(part) for part in z.split(chunk)), strict=True)
         return torch.cat(x), torch.cat(out)
 
