@@ -61,6 +61,14 @@ def test_a_law_shows_samples(images):
     assert "base64" not in law._repr_html_()
 
 
+@pytest.mark.parametrize(
+    "spec", ["linear", "linear(rank=1)", "linear(constraint='local',window=1)", "polynomial", "ideal", "bottleneck(rank=1)"]
+)
+def test_a_law_of_no_seeds_is_empty(spec):
+    law = distributions.generated_by(archbias.families.parse(spec).fit(plane("moons", 30)), noise.cosine(4))
+    assert law.push(torch.zeros(0, *law.shape)).shape == law.sample([]).shape == (0, *law.shape)
+
+
 def test_a_study_shows_its_question_and_plan(request):
     page = study.load(request.config.rootpath / "studies" / "families")._repr_html_()
     assert "<b>families</b>" in page

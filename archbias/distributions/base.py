@@ -56,21 +56,21 @@ class GeneratedDistribution(abc.ABC):
         -inf off it; the law names that plane.
         """
 
-    @abc.abstractmethod
     def push(self, noise: Tensor) -> Tensor:
         """What the sampler makes of this standard normal noise (B, C, H, W): the seed-by-seed prediction.
 
-        Computed in float64, returned in the dtype and on the device of the noise.
+        Computed in float64 on the CPU, returned in the dtype and on the device of the noise.
         """
-
-    def _checked(self, noise: Tensor) -> Tensor:
-        """The noise in float64 on the CPU, refused unless of the law's shape."""
         if noise.ndim != 4 or tuple(noise.shape[1:]) != self.shape:
             raise InputError(
                 f"noise must have shape (B, {', '.join(map(str, self.shape))}), got {tuple(noise.shape)}; "
                 "use archbias.seeds.normal(seeds, law.shape)"
             )
-        return noise.to("cpu", torch.float64)
+        return self._push(noise.to("cpu", torch.float64)).to(noise) if len(noise) else noise.clone()
+
+    @abc.abstractmethod
+    def _push(self, n: Tensor) -> Tensor:
+        """`push` of checked noise: float64, on the CPU, at least one row."""
 
     def _repr_html_(self) -> str:
         c, h, w = self.shape

@@ -44,10 +44,12 @@ class Lifted(GeneratedDistribution):
     """A law that is explicit in the continuous limit and, for finite steps, runs them.
 
     steps: the sampler's levels, or None for the continuous limit.
+    sampler: standard normal noise (B, C, H, W) float64 -> images.
+    push: exact for finite steps; for the limit the flow is followed by 1000 steps from 1000 to 1e-4, accurate to about a step.
     """
 
-    def __init__(self, denoiser: Denoiser, steps: Tensor | None, push: Callable[[Tensor], Tensor]):
-        self.denoiser, self.steps, self._push = denoiser, steps, push
+    def __init__(self, denoiser: Denoiser, steps: Tensor | None, sampler: Callable[[Tensor], Tensor]):
+        self.denoiser, self.steps, self._sampler = denoiser, steps, sampler
         self.shape = denoiser.shape
 
     def sample(self, seeds: Iterable[int]) -> Tensor:
@@ -58,12 +60,8 @@ class Lifted(GeneratedDistribution):
         drawn = [self._draw(seed) for seed in seeds]
         return torch.stack(drawn) if drawn else torch.empty(0, *self.shape, dtype=torch.float64)
 
-    def push(self, noise: Tensor) -> Tensor:
-        """What the sampler makes of standard normal noise (B, C, H, W), in the dtype of the noise; exact for finite steps.
-
-        For the limit the flow is followed by 1000 steps from 1000 to 1e-4, accurate to about a step.
-        """
-        return self._push(self._checked(noise)).to(noise)
+    def _push(self, n: Tensor) -> Tensor:
+        return self._sampler(n)
 
     @abc.abstractmethod
     def _draw(self, seed: int) -> Tensor:
@@ -76,8 +74,8 @@ class Atoms(Lifted):
     points: (N, C, H, W) float64.
     """
 
-    def __init__(self, denoiser: Denoiser, points: Tensor, steps: Tensor | None, push: Callable[[Tensor], Tensor]):
-        super().__init__(denoiser, steps, push)
+    def __init__(self, denoiser: Denoiser, points: Tensor, steps: Tensor | None, sampler: Callable[[Tensor], Tensor]):
+        super().__init__(denoiser, steps, sampler)
         self.points = points
         self._covariance: Operator | None = None
 

@@ -90,19 +90,18 @@ class FlowLaw(GeneratedDistribution):
         c = (self._start * self._outside) ** 2
         return LowRank(columns, torch.cat([l, (self._start * self._gain) ** 2]) - c, c)
 
-    def push(self, noise: Tensor) -> Tensor:
-        n = self._checked(noise).flatten(1)
-        c = n @ self._basis.T
-        inside = self._space.push(c[:, : self.r])[0]
+    def _push(self, n: Tensor) -> Tensor:
+        flat = n.flatten(1)
+        c = flat @ self._basis.T
+        inside = self._space.push(c[:, : self.r])
         rest = self._gain * (self._start * c[:, self.r :] - self._kept)
-        away = self._start * n - self._mu.flatten()
+        away = self._start * flat - self._mu.flatten()
         outside = self._outside * (away - (away @ self._basis.T) @ self._basis)
-        x = self._mu.flatten() + torch.cat([inside, rest], 1) @ self._basis + outside
-        return x.reshape(noise.shape).to(noise)
+        return (self._mu.flatten() + torch.cat([inside, rest], 1) @ self._basis + outside).reshape(n.shape)
 
     def escaped(self, noise: Tensor) -> Tensor:
         """(B,) whether the trajectory from this noise leaves."""
-        return self._space.push(self._checked(noise).flatten(1) @ self._basis[: self.r].T)[1]
+        return self.push(noise).flatten(1).isnan().any(1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         away = (x.to("cpu", torch.float64) - self._mu).flatten(1)
@@ -134,7 +133,7 @@ class FlowLaw(GeneratedDistribution):
     def _draws(self) -> Tensor:
         """(DRAWS, r) pushed coordinates, NaN where escaped."""
         generator = torch.Generator().manual_seed(0)
-        return self._space.push(torch.randn(DRAWS, self.r, generator=generator, dtype=torch.float64))[0]
+        return self._space.push(torch.randn(DRAWS, self.r, generator=generator, dtype=torch.float64))
 
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:

@@ -80,8 +80,8 @@ class Gaussian(GeneratedDistribution):
         """The orthogonal projector on the directions in which the law varies; the degenerate ones are its null space."""
         return self.covariance.plane()
 
-    def push(self, noise: Tensor) -> Tensor:
-        return self._sampler(self._checked(noise)).to(noise)
+    def _push(self, n: Tensor) -> Tensor:
+        return self._sampler(n)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """(B,) log-density in nats with respect to the volume of the plane (`plane`, of `rank` dimensions); -inf off it."""

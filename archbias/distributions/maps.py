@@ -132,20 +132,17 @@ class Space:
         self.steps = ratios(sigmas)
         self.variances = denoiser.variances[: self.r].double()
 
-    def push(self, z: Tensor, *, chunk: int = 8192) -> tuple[Tensor, Tensor]:
-        """T(z) (n, r), NaN where the trajectory escaped, and whether it did (n,)."""
-        if not len(z):
-            return z, torch.zeros(0, dtype=torch.bool)
-        x, out = zip(*(self._push(part) for part in z.split(chunk)), strict=True)
-        return torch.cat(x), torch.cat(out)
+    def push(self, z: Tensor, *, chunk: int = 8192) -> Tensor:
+        """T(z) (n, r), NaN where the trajectory escaped."""
+        return torch.cat([self._push(part) for part in z.split(chunk)])
 
-    def _push(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def _push(self, z: Tensor) -> Tensor:
         v, out = self.start * z - self.offset, torch.zeros(len(z), dtype=torch.bool)
         for s, ratio in self.steps:
             out |= ~(v.abs() <= ESCAPE * (self.variances + s**2).sqrt()).all(1)
             v = self._step(torch.where(out[:, None], 0.0, v), s, ratio)  # an escaped trajectory is followed no further
         out |= ~(v.abs() <= ESCAPE * (self.variances + self.end**2).sqrt()).all(1)
-        return torch.where(out[:, None], torch.nan, v), out
+        return torch.where(out[:, None], torch.nan, v)
 
     def _step(self, v: Tensor, s: float, ratio: float) -> Tensor:
         return ratio * v + (1 - ratio) * self.denoiser.block(v, torch.tensor([s], dtype=torch.float64).expand(len(v)))
@@ -199,10 +196,10 @@ class Sheet:
         axis = torch.linspace(-reach, reach, nodes, dtype=torch.float64)
         self.spacing = float(axis[1] - axis[0])
         self.z = torch.cartesian_prod(axis, axis)
-        self.x, out = space.push(self.z)
-        self.stays = ~out
+        self.x = space.push(self.z)
+        self.stays = ~self.x.isnan().any(1)
         weight = torch.exp(-(self.z**2).sum(1) / 2) * self.spacing**2 / (2 * math.pi)
-        self.escape = float(weight[out].sum())
+        self.escape = float(weight[~self.stays].sum())
         self.weight = torch.where(self.stays, weight, 0.0) / weight[self.stays].sum()
         corner = (torch.arange(nodes - 1)[:, None] * nodes + torch.arange(nodes - 1)).reshape(-1)
         lower = torch.stack([corner, corner + nodes, corner + 1], 1)

@@ -94,7 +94,7 @@ class _Table:
 class ScoreMatchedLaw(GeneratedDistribution):
     """q at one noise level; use `score_matched`.
 
-    sample, push: exact transport on the quadrature grid; `archbias.sample.langevin` is the dynamics that converges to it.
+    sample, push: exact monotone transport on the quadrature grid, no sampler's trajectory; `archbias.sample.langevin` is the dynamics that converges to it.
     """
 
     def __init__(self, denoiser: PolynomialDenoiser, sigma: float, tables: list[_Table]):
@@ -114,14 +114,13 @@ class ScoreMatchedLaw(GeneratedDistribution):
         columns = torch.cat([q.T @ self._basis[: len(l)], self._basis[len(l) :]]).T
         return LowRank(columns, torch.cat([l, self._rest**2]) - self.sigma**2, self.sigma**2)
 
-    def push(self, noise: Tensor) -> Tensor:
-        """The monotone transport of the noise (not a sampler's trajectory), in the dtype of the noise."""
-        n, r = self._checked(noise).flatten(1), self.denoiser.r
-        c = n @ self._basis.T
+    def _push(self, n: Tensor) -> Tensor:
+        flat, r = n.flatten(1), self.denoiser.r
+        c = flat @ self._basis.T
         leading = torch.split(c[:, :r], [t.basis.r for t in self.tables], dim=1)
         inside = torch.cat([t.push(z) for t, z in zip(self.tables, leading, strict=True)], 1)
-        moved = torch.cat([inside, self._rest * c[:, r:]], 1) @ self._basis + self.sigma * (n - c @ self._basis)
-        return (self._mu + moved.reshape(noise.shape)).to(noise)
+        moved = torch.cat([inside, self._rest * c[:, r:]], 1) @ self._basis + self.sigma * (flat - c @ self._basis)
+        return self._mu + moved.reshape(n.shape)
 
     def log_prob(self, x: Tensor) -> Tensor:
         away, r = (x.to("cpu", torch.float64) - self._mu).flatten(1), self.denoiser.r
