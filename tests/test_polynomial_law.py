@@ -88,7 +88,7 @@ def test_the_density_on_the_line_integrates_to_what_stays_and_has_the_samples_mo
 
 
 def test_folds_count_every_preimage():
-    """Histogram of 400 000 pushed samples against the density integrated over the bins, where a fold is inside the range."""
+    """Histogram of 200 000 samples against the density integrated over the bins, where a fold is inside the range."""
     sigmas = torch.tensor([3.0, 0.5, 0.0], dtype=torch.float64)  # two coarse steps fold
     denoiser = Polynomial(degree=3).fit(two_modes())
     law = generated_by(denoiser, sigmas)

@@ -41,6 +41,7 @@ def _canvas(tree: xr.DataTree) -> tuple[Figure, np.ndarray, list[str], list[str]
     axes = figure.subplots(len(targets), len(families) + 1, squeeze=False)
     for i, name in enumerate(targets):
         axes[i, 0].set_ylabel(name)
+        axes[i, 0].plot(*tree["data"]["point"].sel(target=name).values.T, ".", color="black", markersize=1.6)
         for ax in axes[i]:
             ax.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xticks=[], yticks=[], aspect="equal")
             ax.spines[:].set(visible=True, color="0.85")
@@ -54,8 +55,6 @@ def panels(tree: xr.DataTree) -> Figure:
     """Samples as dots, the law that foretold them in grey: a row per set, a column per architecture."""
     figure, axes, targets, families = _canvas(tree)
     for i, name in enumerate(targets):
-        data = tree["data"]["point"].sel(target=name).values
-        axes[i, 0].plot(*data.T, ".", color="black", markersize=1.6)
         for j, family in enumerate(families):
             ax, one = axes[i, 1 + j], {"target": name, "family": family}
             _shade(ax, tree["densities"]["density"].sel(one))
@@ -78,7 +77,6 @@ def fields(tree: xr.DataTree) -> Figure:
     figure, axes, targets, families = _canvas(tree)
     for i, name in enumerate(targets):
         data = tree["data"]["point"].sel(target=name).values
-        axes[i, 0].plot(*data.T, ".", color="black", markersize=1.6)
         for j, family in enumerate(families):
             ax, arrows = axes[i, 1 + j], tree["fields"]["field"].sel(target=name, family=family).transpose("v", "u", "axis")
             ax.plot(*data.T, ".", color="0.8", markersize=1.2)
