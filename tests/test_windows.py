@@ -211,3 +211,24 @@ for wanted in (1, 2):
     env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
     done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-500:]
+
+
+@pytest.mark.slow
+def test_kernels_compiled_now_and_kernels_from_the_cache_give_the_same_bits(tmp_path):
+    script = """
+import hashlib, torch
+from archbias.windows import believe, geometry
+x = torch.linspace(-1, 1, 150 * 3 * 12 * 12).reshape(150, 3, 12, 12).sin().mul(9).cos()
+y = x[:2] + 0.3 * torch.linspace(-2, 2, 2 * 3 * 12 * 12).reshape(2, 3, 12, 12).mul(50).sin()
+digest = hashlib.sha256()
+for sigma in (0.02, 0.3):
+    for keep in (0, 2):
+        found = believe(x, range(150), y, torch.full((2,), sigma), geometry("bbels", 5, 12, 12), keep=keep)
+        digest.update(found.mean.tobytes() + found.log_sum.tobytes())
+print(digest.hexdigest())
+"""
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    runs = [subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True) for _ in range(2)]
+    assert [r.returncode for r in runs] == [0, 0], runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout
+    assert list(tmp_path.rglob("*.nbc")), "nothing was cached"

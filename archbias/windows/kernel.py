@@ -41,14 +41,32 @@ def _float_from_bits(typing, bits):
 
 
 @intrinsic
-def _vectors(typing):
-    """Ask the compiler for the widest vectors and for vectorised maxima in the function that calls this.
+def at(typing, array, index):
+    """Pointer to the element at a flat index of a contiguous array."""
 
-    Preferences of LLVM: on a processor without 512-bit vectors the first changes nothing.
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), generate
+
+
+@intrinsic
+def inlined(typing):
+    """Inline the function that calls this into its own caller, with the widest vectors and vectorised maxima.
+
+    Everything inlined leaves one function to compile. As several, each is compiled twice, alone and within its callers, with sums
+    ordered differently, and which one runs depends on whether the machine code comes from the cache: numbers would differ in the
+    last digit. Vectors and maxima are preferences: on a processor without 512-bit vectors they change nothing.
     """
 
     def generate(context, builder, signature, arguments):
-        for wish in ('"prefer-vector-width"="512"', '"no-nans-fp-math"="true"', '"no-signed-zeros-fp-math"="true"'):
+        for wish in (
+            "alwaysinline",
+            '"prefer-vector-width"="512"',
+            '"no-nans-fp-math"="true"',
+            '"no-signed-zeros-fp-math"="true"',
+        ):
             set.add(builder.function.attributes, wish)  # llvmlite's own `add` knows no string attributes
         return context.get_dummy_value()
 
@@ -83,12 +101,13 @@ def exp2_of(t):
     return out
 
 
-@njit(cache=True)
+@njit
 def _load(images, members, centre, direct, window, wrap, phi, half, values):
     """Sixteen images into the innermost axis: phi (less the centre) and values (H, C, W*16), half (H, W*16).
 
     half is ||phi||^2 / 2 summed over the window, FAR where there is no image.
     """
+    inlined()
     height, channels, width = phi.shape[0], phi.shape[1], phi.shape[2] // LANES
     for l in range(LANES):
         i = members[l]
@@ -111,13 +130,13 @@ def _load(images, members, centre, direct, window, wrap, phi, half, values):
             if r == 0:
                 for u in range(up, down + 1):
                     if wrap or 0 <= u < height:
-                        _add(lines[0], 0, full, square[u % height], 0)
+                        _add(at(lines, 0), at(square, u % height * full), full)
             else:
                 lines[r] = lines[r - 1]
                 if wrap or r + down < height:
-                    _add(lines[r], 0, full, square[(r + down) % height], 0)
+                    _add(at(lines, r * full), at(square, (r + down) % height * full), full)
                 if wrap or r - 1 + up >= 0:
-                    _subtract(lines[r], 0, full, square[(r - 1 + up) % height], 0)
+                    _subtract(at(lines, r * full), at(square, (r - 1 + up) % height * full), full)
             _box(half[r], lines[r], left, right, wrap)
     for l in range(LANES):
         if members[l] < 0:
@@ -126,9 +145,10 @@ def _load(images, members, centre, direct, window, wrap, phi, half, values):
                     half[r, c * LANES + l] = FAR
 
 
-@njit(cache=True)
+@njit
 def _box(out, x, left, right, wrap):
     """Sums of x (W*16) over the columns of each window."""
+    inlined()
     width = len(x) // LANES
     total = np.zeros(LANES)
     for c in range(width):
@@ -141,149 +161,145 @@ def _box(out, x, left, right, wrap):
             old = x[(c - 1 + left) % width * LANES :]
             for l in range(LANES):
                 total[l] -= old[l]
-        at = out[c * LANES :]
+        own = out[c * LANES :]
         for l in range(LANES):
-            at[l] = total[l]
+            own[l] = total[l]
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(fastmath=FAST)
 def _half_square(out, x):
-    _vectors()
+    inlined()
     for i in range(len(out)):
         out[i] += np.float64(x[i]) * np.float64(x[i]) / 2
 
 
-@njit(fastmath=FAST, cache=True)
-def _enter(v, n0, n1, y, phi, sign):
-    """v += sign y . phi over [n0, n1): a row enters the window (1) or leaves it (-1)."""
-    _vectors()
-    out = v[n0:n1]
-    if len(y) == 3:
-        a, b, c = sign * y[0], sign * y[1], sign * y[2]
-        p, q, r = phi[0, n0:n1], phi[1, n0:n1], phi[2, n0:n1]
-        for i in range(len(out)):
-            out[i] += a * p[i] + b * q[i] + c * r[i]
+# From here on arrays are pointers (`at`) and numbers of elements: slices would cost more than the short loops over them.
+
+
+@njit(fastmath=FAST)
+def _one(v, f, y, phi, channels, full, n):
+    """v += f y . phi: n pairs of a pixel with a row that enters the window (f = 1) or leaves it (-1); channels `full` apart."""
+    inlined()
+    if channels == 3:
+        a, b, c = f * y[0], f * y[1], f * y[2]
+        for i in range(n):
+            v[i] += a * phi[i] + b * phi[full + i] + c * phi[2 * full + i]
     else:
-        for ch in range(len(y)):
-            a, p = sign * y[ch], phi[ch, n0:n1]
-            for i in range(len(out)):
-                out[i] += a * p[i]
+        for ch in range(channels):
+            a = f * y[ch]
+            for i in range(n):
+                v[i] += a * phi[ch * full + i]
 
 
-@njit(fastmath=FAST, cache=True)
-def _slide(v, n0, n1, y, phi, old, gone):
-    """v += y . phi - old . gone over [n0, n1): one row enters the window, one leaves."""
-    _vectors()
-    out = v[n0:n1]
-    if len(y) == 3:
-        a, b, c = y[0], y[1], y[2]
-        p, q, r = phi[0, n0:n1], phi[1, n0:n1], phi[2, n0:n1]
-        d, e, f = old[0], old[1], old[2]
-        t, u, w = gone[0, n0:n1], gone[1, n0:n1], gone[2, n0:n1]
-        for i in range(len(out)):
-            out[i] += a * p[i] + b * q[i] + c * r[i] - d * t[i] - e * u[i] - f * w[i]
+@njit(fastmath=FAST)
+def _two(v, f, y, phi, g, z, chi, channels, full, n):
+    """v += f y . phi + g z . chi: two rows at once."""
+    inlined()
+    if channels == 3:
+        a, b, c = f * y[0], f * y[1], f * y[2]
+        d, e, h = g * z[0], g * z[1], g * z[2]
+        for i in range(n):
+            x = a * phi[i] + b * phi[full + i] + c * phi[2 * full + i]
+            v[i] += x + d * chi[i] + e * chi[full + i] + h * chi[2 * full + i]
     else:
-        for ch in range(len(y)):
-            a, p, d, t = y[ch], phi[ch, n0:n1], old[ch], gone[ch, n0:n1]
-            for i in range(len(out)):
-                out[i] += a * p[i] - d * t[i]
+        for ch in range(channels):
+            a, d = f * y[ch], g * z[ch]
+            for i in range(n):
+                v[i] += a * phi[ch * full + i] + d * chi[ch * full + i]
 
 
-@njit(cache=True)
-def _direct(v, n0, n1, y, phi, s):
-    """v -= s (y - phi)^2 / 2 over [n0, n1), y not scaled."""
-    out = v[n0:n1]
-    for ch in range(len(y)):
-        a, p = y[ch], phi[ch, n0:n1]
-        for i in range(len(out)):
-            out[i] -= s * (a - p[i]) * (a - p[i]) / 2
+@njit
+def _direct(v, s, y, phi, channels, full, n):
+    """v -= s (y - phi)^2 / 2, y not scaled."""
+    inlined()
+    for ch in range(channels):
+        for i in range(n):
+            t = y[ch] - phi[ch * full + i]
+            v[i] -= s * t * t / 2
 
 
-@njit(fastmath=FAST, cache=True)
-def _add(d, i0, i1, v, shift):
-    _vectors()
-    out, x = d[i0:i1], v[i0 + shift : i1 + shift]
-    for i in range(len(out)):
-        out[i] += x[i]
+@njit(fastmath=FAST)
+def _add(d, v, n):
+    inlined()
+    for i in range(n):
+        d[i] += v[i]
 
 
-@njit(fastmath=FAST, cache=True)
-def _subtract(d, i0, i1, v, shift):
-    _vectors()
-    out, x = d[i0:i1], v[i0 + shift : i1 + shift]
-    for i in range(len(out)):
-        out[i] -= x[i]
+@njit(fastmath=FAST)
+def _subtract(d, v, n):
+    inlined()
+    for i in range(n):
+        d[i] -= v[i]
 
 
-@njit(fastmath=FAST, cache=True)
-def _move(d, i0, i1, v, shift, w, back):
-    _vectors()
-    out, x, z = d[i0:i1], v[i0 + shift : i1 + shift], w[i0 + back : i1 + back]
-    for i in range(len(out)):
-        out[i] += x[i] - z[i]
+@njit(fastmath=FAST)
+def _move(d, v, w, n):
+    """d += v - w."""
+    inlined()
+    for i in range(n):
+        d[i] += v[i] - w[i]
 
 
-@njit(fastmath=FAST, cache=True)
-def _below(d, half, m, t):
+@njit(fastmath=FAST)
+def _below(d, half, m, t, n):
     """t = d - half - m in float32; returns the maximum of d - half."""
-    _vectors()
+    inlined()
     top = d[0] - half[0]
-    for i in range(len(d)):
+    for i in range(n):
         x = d[i] - half[i]
         t[i] = np.float32(x - m)
         top = x if x > top else top
     return top
 
 
-@njit(fastmath=FAST, cache=True)
-def _weigh(t, m, values, k0, stat):
+@njit(fastmath=FAST)
+def _weigh(t, m, values, channels, full, n, stat):
     """Add exp2(t - m) and its weighted values, in float32 over one stretch and float64 between stretches."""
-    _vectors()
-    n = len(t)
-    if len(values) == 3:
-        p, q, r = values[0, k0 : k0 + n], values[1, k0 : k0 + n], values[2, k0 : k0 + n]
+    inlined()
+    if channels == 3:
         s = a = b = c = np.float32(0)
         for i in range(n):
             w = exp2(t[i] - m)
             s += w
-            a += w * p[i]
-            b += w * q[i]
-            c += w * r[i]
+            a += w * values[i]
+            b += w * values[full + i]
+            c += w * values[2 * full + i]
         stat[S] += s
         stat[ACC] += a
         stat[ACC + 1] += b
         stat[ACC + 2] += c
     else:
         s = np.float32(0)
-        for ch in range(len(values)):
-            p = values[ch, k0 : k0 + n]
+        for ch in range(channels):
             s = a = np.float32(0)
             for i in range(n):
                 w = exp2(t[i] - m)
                 s += w
-                a += w * p[i]
+                a += w * values[ch * full + i]
             stat[ACC + ch] += a
         stat[S] += s
 
 
-@njit(cache=True)
-def _weigh_double(d, half, m, rate, values, k0, stat):
+@njit
+def _weigh_double(d, half, m, rate, values, channels, full, n, stat):
     """The same in float64, with the energy sum w (d - half - m)."""
-    for i in range(len(d)):
+    inlined()
+    for i in range(n):
         t = d[i] - half[i] - m
         w = math.exp(t * rate)
         stat[S] += w
         stat[E] += w * t if w > 0 else 0.0
-        for ch in range(len(values)):
-            stat[ACC + ch] += w * values[ch, k0 + i]
+        for ch in range(channels):
+            stat[ACC + ch] += w * values[ch * full + i]
 
 
-@njit(cache=True)
-def _keep(d, half, members, place, pixels, logits, sources):
+@njit
+def _keep(d, half, members, n, place, pixels, keep, logits, sources):
     """Insert what beats the weakest of the kept; `place` is the flat position of the first source."""
-    last = len(logits) - 1
-    for i in range(len(d)):
-        x = d[i] - half[i]
+    inlined()
+    last = keep - 1
+    for i in range(n):
+        x = np.float64(d[i] - half[i])
         if x > logits[last] and members[i % LANES] >= 0:
             j = last
             while j > 0 and logits[j - 1] < x:
@@ -294,14 +310,18 @@ def _keep(d, half, members, place, pixels, logits, sources):
             sources[j] = members[i % LANES] * pixels + place + i // LANES
 
 
-@njit(cache=True)
-def _believe(d, half, values, k0, place, pixels, members, cut, rate, double, t, stat, logits, sources):
-    """One stretch of sources, at values k0 and on, into the statistics of one pixel."""
+@njit
+def _believe(
+    sums, first, half, values, channels, full, n, place, pixels, members, cut, rate, double, t, stat, keep, logits, sources
+):
+    """n sources, whose sums begin at `first` and whose flat positions at `place`, into the statistics of one pixel."""
+    inlined()
+    d, dtype = at(sums, first), sums.dtype.type
     m = stat[M]
     seen = m if m > -np.inf else 0.0
-    top = _below(d, half, d.dtype.type(seen), t)
+    top = np.float64(_below(d, half, dtype(seen), t, n))
     if top < m - cut:
-        stat[DROPPED] += len(d) * math.exp((top - m) * rate)
+        stat[DROPPED] += n * math.exp((top - m) * rate)
     else:
         if top > m:
             if m > -np.inf:
@@ -309,134 +329,124 @@ def _believe(d, half, values, k0, place, pixels, members, cut, rate, double, t, 
                 stat[E] = (stat[E] + (m - top) * stat[S]) * change
                 stat[S] *= change
                 stat[DROPPED] *= change
-                for ch in range(len(values)):
+                for ch in range(channels):
                     stat[ACC + ch] *= change
             stat[M] = m = top
         if double:
-            _weigh_double(d, half, m, rate, values, k0, stat)
+            _weigh_double(d, half, m, rate, values, channels, full, n, stat)
         else:
             if abs(m - seen) > NEAR:
                 seen = m
-                _below(d, half, d.dtype.type(m), t)
-            _weigh(t, np.float32(m - seen), values, k0, stat)
-    if len(logits) and top > logits[-1]:
-        _keep(d, half, members, place, pixels, logits, sources)
+                _below(d, half, dtype(m), t, n)
+            _weigh(t, np.float32(m - seen), values, channels, full, n, stat)
+    if keep and top > logits[keep - 1]:
+        _keep(d, half, members, n, place, pixels, keep, logits, sources)
 
 
-@njit(cache=True)
+@njit
 def _column(d, v, a, width, wrap, low, high, sign):
     """Add (or take away) column a of v: pairs (a, a + shift), stored by shift."""
-    row = v[a % width]
+    inlined()
+    a0, a, full = a, a % width, width * LANES
+    row = a * full
     if wrap:
-        split = width - a % width
+        split = a * LANES
         if sign > 0:
-            _add(d, 0, split * LANES, row, (a % width) * LANES)
-            _add(d, split * LANES, width * LANES, row, -split * LANES)
+            _add(at(d, 0), at(v, row + split), full - split)
+            _add(at(d, full - split), at(v, row), split)
         else:
-            _subtract(d, 0, split * LANES, row, (a % width) * LANES)
-            _subtract(d, split * LANES, width * LANES, row, -split * LANES)
+            _subtract(at(d, 0), at(v, row + split), full - split)
+            _subtract(at(d, full - split), at(v, row), split)
     else:
-        j0, j1, shift = max(low, width - 1 - a) * LANES, min(high, 2 * width - 1 - a) * LANES, (a - width + 1) * LANES
+        j0, j1 = max(low, width - 1 - a0), min(high, 2 * width - 1 - a0)
         if sign > 0:
-            _add(d, j0, j1, row, shift)
+            _add(at(d, j0 * LANES), at(v, row + (j0 + a0 - width + 1) * LANES), (j1 - j0) * LANES)
         else:
-            _subtract(d, j0, j1, row, shift)
+            _subtract(at(d, j0 * LANES), at(v, row + (j0 + a0 - width + 1) * LANES), (j1 - j0) * LANES)
 
 
-@njit(cache=True)
+@njit
 def _exchange(d, v, new, old, width, wrap, low, high):
     """Column `new` enters the window, column `old` leaves it."""
-    enter, leave = v[new % width], v[old % width]
+    inlined()
+    full = width * LANES
+    enter, leave = new % width * full, old % width * full
     if wrap:
         one, two = width - new % width, width - old % width
         first, second = min(one, two), max(one, two)
         for part in range(3):
             j0 = 0 if part == 0 else first if part == 1 else second
             j1 = first if part == 0 else second if part == 1 else width
-            shift = (new % width if j0 < one else -one) * LANES
-            back = (old % width if j0 < two else -two) * LANES
-            _move(d, j0 * LANES, j1 * LANES, enter, shift, leave, back)
+            shift = new % width if j0 < one else -one
+            back = old % width if j0 < two else -two
+            _move(at(d, j0 * LANES), at(v, enter + (j0 + shift) * LANES), at(v, leave + (j0 + back) * LANES), (j1 - j0) * LANES)
     else:
-        shift, back = (new - width + 1) * LANES, (old - width + 1) * LANES
+        shift, back = new - width + 1, old - width + 1
         start = max(low, width - 1 - new)
         middle = min(high, max(start, width - 1 - old))
-        _add(d, start * LANES, middle * LANES, enter, shift)
-        _move(d, middle * LANES, min(high, 2 * width - 1 - new) * LANES, enter, shift, leave, back)
+        end = min(high, 2 * width - 1 - new)
+        _add(at(d, start * LANES), at(v, enter + (start + shift) * LANES), (middle - start) * LANES)
+        _move(
+            at(d, middle * LANES),
+            at(v, enter + (middle + shift) * LANES),
+            at(v, leave + (middle + back) * LANES),
+            (end - middle) * LANES,
+        )
 
 
-@njit(cache=True)
-def _rows(v, y, a, b, wrap_y, low, high, phi, s, direct, sign):
-    """Rows a of y and b of phi enter the window (sign 1) or leave it (-1), pair by pair of columns."""
-    width = y.shape[1]
-    for c in range(width):
-        n0, n1 = _band(c, width, wrap_y, low, high)
-        if direct:
-            _direct(v[c], n0, n1, y[a, c], phi[b], s)
-        else:
-            _enter(v[c], n0, n1, y[a, c], phi[b], sign)
+@njit
+def _advance(v, c, y, phi, s, moves, count, fresh, wrap_y, band, direct):
+    """Column c of v: pairs (c, column of phi) summed over the window's rows, anew or from those of the row before.
+
+    moves: (count, 3) where a row of y and one of phi begin, and whether they enter the window (1) or leave it (-1).
+    """
+    inlined()
+    width, channels = y.shape[1:]
+    full, dtype = width * LANES, y.dtype.type
+    n0, n1 = (0, width) if wrap_y else (max(0, c + band[0] - width + 1), min(width, c + band[1] - width + 1))
+    first, n = n0 * LANES, (n1 - n0) * LANES
+    out = at(v, c * full + first)
+    if fresh:
+        for i in range(n):
+            out[i] = 0
+    if direct:
+        for k in range(count):
+            _direct(out, s, at(y, moves[k, 0] + c * channels), at(phi, moves[k, 1] + first), channels, full, n)
+    else:
+        for k in range(0, count - 1, 2):
+            one, row = at(y, moves[k, 0] + c * channels), at(phi, moves[k, 1] + first)
+            two, other = at(y, moves[k + 1, 0] + c * channels), at(phi, moves[k + 1, 1] + first)
+            _two(out, dtype(moves[k, 2]), one, row, dtype(moves[k + 1, 2]), two, other, channels, full, n)
+        if count % 2:
+            k = count - 1
+            _one(out, dtype(moves[k, 2]), at(y, moves[k, 0] + c * channels), at(phi, moves[k, 1] + first), channels, full, n)
 
 
-@njit(cache=True)
-def _band(c, width, wrap_y, low, high):
-    """Which columns of phi a column of y ever meets, as flat bounds."""
-    if wrap_y:
-        return 0, width * LANES
-    return max(0, c + low - width + 1) * LANES, min(width, c + high - width + 1) * LANES
-
-
-@njit(cache=True)
+@njit
 def _block(
-    query,
-    s,
-    phi,
-    half,
-    values,
-    members,
-    shifts,
-    columns,
-    window,
-    band,
-    wrap_y,
-    wrap,
-    cut,
-    rate,
-    direct,
-    double,
-    scratch,
-    stat,
-    logits,
-    sources,
-):
+    query, s, phi, half, values, members, shifts, columns, window, band, wrap_y, wrap, cut, rate, direct, double, scratch, stats,
+    logits, sources,
+):  # fmt: skip
     """All pairs of one query image with sixteen training images; half already times s."""
-    v, d, t = scratch
-    height, width = query.shape[0], query.shape[1]
-    pixels, one = height * width, query.dtype.type(1)
+    inlined()
+    v, d, t, moves = scratch
+    height, width, channels = query.shape
+    full, pixels, keep = width * LANES, height * width, logits.shape[-1]
     up, down, left, right = window
     low, high = band
     for k in range(len(shifts)):
         shift, first, last = shifts[k]
         for r in range(first, last):
-            if r == first or direct:
-                v[:] = 0
-                for u in range(up, down + 1):
-                    a, b = r + u, r + shift + u
-                    if (wrap_y or 0 <= a < height) and (wrap or 0 <= b < height):
-                        _rows(v, query, a % height, b % height, wrap_y, low, high, phi, s, direct, one)
-            else:
-                a, o = r + down, r - 1 + up
-                b, g = a + shift, o + shift
-                enters = (wrap_y or a < height) and (wrap or b < height)
-                leaves = (wrap_y or o >= 0) and (wrap or g >= 0)
-                a, b, o, g = a % height, b % height, o % height, g % height
-                if enters and leaves:
-                    for c in range(width):
-                        n0, n1 = _band(c, width, wrap_y, low, high)
-                        _slide(v[c], n0, n1, query[a, c], phi[b], query[o, c], phi[g])
-                elif enters:
-                    _rows(v, query, a, b, wrap_y, low, high, phi, s, direct, one)
-                elif leaves:
-                    _rows(v, query, o, g, wrap_y, low, high, phi, s, direct, -one)
+            fresh, count = r == first or direct, 0
+            for u in range(up if fresh else up - 1, down + 1):
+                a, b = r + u, r + u + shift
+                if (fresh or u == up - 1 or u == down) and (wrap_y or 0 <= a < height) and (wrap or 0 <= b < height):
+                    moves[count, 0], moves[count, 1] = a % height * width * channels, b % height * channels * full
+                    moves[count, 2] = -1 if u == up - 1 else 1
+                    count += 1
             q = (r + shift) % height
+            for c in range(width):
+                _advance(v, c, query, phi, s, moves, count, fresh, wrap_y, band, direct)
             for p in range(width):
                 if p == 0 or direct:
                     d[:] = 0
@@ -452,63 +462,22 @@ def _block(
                         _column(d, v, new, width, wrap, low, high, 1)
                     elif leaves:
                         _column(d, v, old, width, wrap, low, high, -1)
-                at, kept, names = stat[r, p], logits[r, p], sources[r, p]
-                if wrap:
-                    n, m = (width - p) * LANES, p * LANES
-                    _believe(
-                        d[:n],
-                        half[q, m:],
-                        values[q],
-                        m,
-                        q * width + p,
-                        pixels,
-                        members,
-                        cut,
-                        rate,
-                        double,
-                        t[:n],
-                        at,
-                        kept,
-                        names,
-                    )
-                    if p:
+                pixel = r * width + p
+                for part in range(
+                    2 if wrap else 1
+                ):  # sources q0 to q1, whose sums begin at j0; on the torus from p on, then up to p
+                    if wrap:
+                        j0 = part * (width - p)
+                        q0, q1 = (p, width) if part == 0 else (0, p)
+                    else:
+                        q0, q1 = columns[p]
+                        j0 = q0 - p + width - 1
+                    if q1 > q0:
                         _believe(
-                            d[n : n + m],
-                            half[q, :m],
-                            values[q],
-                            0,
-                            q * width,
-                            pixels,
-                            members,
-                            cut,
-                            rate,
-                            double,
-                            t[:m],
-                            at,
-                            kept,
-                            names,
-                        )
-                else:
-                    q0, q1 = columns[p]
-                    i0, n = (q0 - p + width - 1) * LANES, (q1 - q0) * LANES
-                    if n > 0:
-                        own = half[q, q0 * LANES : q1 * LANES]
-                        _believe(
-                            d[i0 : i0 + n],
-                            own,
-                            values[q],
-                            q0 * LANES,
-                            q * width + q0,
-                            pixels,
-                            members,
-                            cut,
-                            rate,
-                            double,
-                            t[:n],
-                            at,
-                            kept,
-                            names,
-                        )
+                            d, j0 * LANES, at(half, q * full + q0 * LANES), at(values, q * channels * full + q0 * LANES), channels,
+                            full, (q1 - q0) * LANES, q * width + q0, pixels, members, cut, rate, double, at(t, 0),
+                            at(stats, pixel * stats.shape[-1]), keep, at(logits, pixel * keep), at(sources, pixel * keep),
+                        )  # fmt: skip
 
 
 @njit(parallel=True, cache=True)
@@ -545,6 +514,7 @@ def scan(
     """
     batch, height, width, channels = y.shape
     for part in prange(len(parts) - 1):
+        inlined()
         phi = np.empty((height, channels, width * LANES), y.dtype)
         scaled = np.empty((height, width * LANES), y.dtype)
         half = np.empty((height, width * LANES))
@@ -552,6 +522,7 @@ def scan(
         v = np.empty((width, width * LANES), y.dtype)
         d = np.empty((2 * width - 1) * LANES, y.dtype)
         t = np.empty(width * LANES, np.float32)
+        moves = np.empty((window[1] - window[0] + 2, 3), np.int64)
         for k in range(parts[part], parts[part + 1]):
             _load(images, members[k], centre, direct, window, wrap, phi, half, values)
             for b in range(batch):
@@ -560,5 +531,5 @@ def scan(
                         scaled[r, i] = half[r, i] * s[b]
                 _block(
                     y[b], s[b], phi, scaled, values, members[k], shifts, columns, window, band, wrap_y, wrap, cut, 1 / unit,
-                    direct, double, (v, d, t), stats[part, b], logits[part, b], sources[part, b],
+                    direct, double, (v, d, t, moves), stats[part, b], logits[part, b], sources[part, b],
                 )  # fmt: skip

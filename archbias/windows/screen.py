@@ -25,7 +25,7 @@ from numba import njit, prange
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .geometry import Geometry
-from .kernel import ACC, DROPPED, FAR, FAST, LANES, E, M, S, _vectors
+from .kernel import ACC, DROPPED, FAR, FAST, LANES, E, M, S, inlined
 
 RANK = 16  # coordinates of the embedding
 FREQUENCIES = 8  # cosines along an axis that may be chosen
@@ -72,26 +72,26 @@ def coordinates(images: np.ndarray, centre: np.ndarray, geometry: Geometry) -> t
     return np.stack(np.unravel_index(best, energy.shape), 1), float(np.square(windows).sum((3, 4, 5)).mean())
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(fastmath=FAST)
 def _weighted(out, x, f):
     """out += f x."""
-    _vectors()
+    inlined()
     for i in range(len(out)):
         out[i] += f * x[i]
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(fastmath=FAST)
 def _squares(out, x):
     """out += x^2."""
-    _vectors()
+    inlined()
     for i in range(len(out)):
         out[i] += x[i] * x[i]
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(fastmath=FAST)
 def _finish(total, e, h):
     """The last coordinate from the squared norms of the windows, total, and of their coefficients, h; then h = (1 - SLACK) ||e||^2 / 2."""
-    _vectors()
+    inlined()
     last = len(e) - 1
     for i in range(len(h)):
         kept = 0.0
@@ -111,6 +111,7 @@ def embed(x, chosen, row_waves, column_waves, e, h):
         chosen: (J, 3) coefficients, sorted. row_waves, column_waves: cosines of the window's two axes.
         e: (H, RANK, W * 16) float32, coordinates, those beyond J stay 0. h: (H, W * 16) float64, (1 - SLACK) ||e||^2 / 2.
     """
+    inlined()
     height, full = h.shape
     rows, columns = row_waves.shape[1], column_waves.shape[1]
     for r in range(height):
@@ -135,10 +136,10 @@ def embed(x, chosen, row_waves, column_waves, e, h):
         _finish(total, e[r], h[r])
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(fastmath=FAST)
 def _bounds(a, e, h, i0, i1, g):
     """g = a . e - h over [i0, i1), the half of what is to be compared with a squared distance; returns the largest."""
-    _vectors()
+    inlined()
     n = i1 - i0
     a0, a1, a2, a3, a4, a5, a6, a7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
     b0, b1, b2, b3, b4, b5, b6, b7 = a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15]
@@ -159,10 +160,10 @@ def _bounds(a, e, h, i0, i1, g):
     return top
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(fastmath=FAST)
 def _pick(g, n, least, flags, words, picked):
     """Where g >= least, the largest first; returns how many. words: the flags by eights, so that most are passed over together."""
-    _vectors()
+    inlined()
     for i in range(n):
         flags[i] = g[i] >= least
     found, best = 0, 0
@@ -177,9 +178,10 @@ def _pick(g, n, least, flags, words, picked):
     return found
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(fastmath=FAST)
 def _measure(y, x, r, c, q, o, rows, span, limit):
     """Squared distance of the windows at (r, c) of y and (q, o) of x; no further than the row that passes the limit."""
+    inlined()
     total = 0.0
     for u in range(rows):
         for i in range(span):
@@ -190,9 +192,10 @@ def _measure(y, x, r, c, q, o, rows, span, limit):
     return total
 
 
-@njit(cache=True)
+@njit
 def _limit(stat, kept, cut, scale):
     """Squared distance beyond which a source need not be measured."""
+    inlined()
     if stat[M] == -np.inf:
         return np.inf
     least = stat[M] - cut + math.log(max(stat[S], 1.0))
@@ -201,15 +204,17 @@ def _limit(stat, kept, cut, scale):
     return -least / scale
 
 
-@njit(cache=True)
+@njit
 def _least(norm, limit):
     """What `_bounds` must reach for a source within the limit; sources that are none stay below it."""
+    inlined()
     return max(np.float32((norm - limit) / 2), np.float32(-FAR / 2))
 
 
-@njit(cache=True)
+@njit
 def _add(t, pixels, at, channels, stat):
     """One source of logit t and the values pixels[at : at + channels] into the statistics; whether it is the best so far."""
+    inlined()
     m = stat[M]
     nearer = t > m
     if nearer:
@@ -229,9 +234,10 @@ def _add(t, pixels, at, channels, stat):
     return nearer
 
 
-@njit(cache=True)
+@njit
 def _insert(t, source, logits, sources):
     """Among the best, if it beats the weakest of them; whether it does."""
+    inlined()
     j = len(logits) - 1
     if t <= logits[j]:
         return False
@@ -244,9 +250,10 @@ def _insert(t, source, logits, sources):
     return True
 
 
-@njit(cache=True)
+@njit
 def _load(images, members, centre, colours, wrap, up, left, x, pixels):
     """Sixteen images, padded: x as `embed` wants it, pixels (16, H + rows - 1, (W + columns - 1) * C) as they are."""
+    inlined()
     channels, height, width = images.shape[1:]
     for r in range(x.shape[0]):
         row = r + up
@@ -294,6 +301,7 @@ def search(
     for first in range(0, len(members), GROUP):
         group = members[first : first + GROUP]
         for k in prange(len(group)):
+            inlined()
             x, half = np.zeros((above, channels, beside * LANES)), np.zeros((height, full))
             _load(images, group[k], centre, colours, wrap, offsets[0], offsets[1], x, pixels[k])
             embed(x, chosen, row_waves, column_waves, e[k], half)
@@ -302,6 +310,7 @@ def search(
                 if group[k, i % LANES] < 0:
                     h[k, :, i] = FAR
         for line in prange(len(y) * lines):
+            inlined()
             b, r = line // lines, line % lines * step
             g, flags = np.empty(full, np.float32), np.zeros(full, np.bool_)
             words, picked = flags.view(np.uint64), np.empty(full + 1, np.int64)
