@@ -37,9 +37,9 @@ SAMPLE = 16  # training images whose windows say which coefficients count
 STEP = 5  # rows and columns between the pixels that try a search
 BLOCKS = 8  # of training images, fewer are not worth a trial
 # Nanoseconds on one core, measured; they decide what is used, never what is found.
-SLIDE, TORUS = 0.65, 1.4  # a slid pair, and where training windows wrap
-EMBED, BOUND = 60.0, 0.5  # a training window embedded, a pair bounded
-MEASURE, TERM = 40.0, 0.8  # a distance measured, and each number of its window
+SLIDE, TORUS = 0.6, 0.9  # a slid pair, and where training windows wrap
+EMBED, BOUND = 60.0, 0.65  # a training window embedded, a pair bounded
+MEASURE, TERM = 75.0, 0.9  # a distance measured, and each number of its window
 
 
 def cosines(n: int) -> np.ndarray:
