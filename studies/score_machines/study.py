@@ -108,12 +108,6 @@ class Settings(cells.Settings):
     def held(self, images: ImageSet) -> list[int]:
         return [k for k in self.fixed if k <= min(images.shape[1:])]
 
-    def unseen(self, of: str) -> ImageSet:
-        """The images after the training ones."""
-        own = getattr(self, of)
-        more = replace(own, n=own.n + self.held_out).load()
-        return more.subset(ids=more.ids[own.n :])
-
 
 @dataclass(frozen=True)
 class Row:
@@ -270,7 +264,7 @@ def held_out(of: str, labelled: bool, machine: str, settings: Settings) -> Cell:
     """The scale that denoises images outside the training set best, no network involved: group held_out."""
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        images, unseen = getattr(settings, of).load(), settings.unseen(of)
+        images, unseen = getattr(settings, of).load(), getattr(settings, of).unseen(settings.held_out)
         rows = [j % len(unseen) for j in range(settings.fit_seeds)]
         found = calibrate.calibrate(
             None,
