@@ -1,4 +1,4 @@
-"""The command line: archbias data | list | run | status | figures | tables | report | doctor.
+"""The command line: archbias data | list | run | status | figures | tables | export | report | doctor.
 
 Answers go to standard output, progress and messages to standard error. Exit code 0: done; 1: cells failed; 2: the input
 cannot be used, with one sentence that says what was wanted, what came, and the remedy.
@@ -84,6 +84,10 @@ def parser() -> argparse.ArgumentParser:
     p = command("tables", _tables, "a run's tables")
     p.add_argument("folder", type=Path, metavar="RUN")
     p.add_argument("--format", default="markdown", help="markdown, latex or csv")
+
+    p = command("export", _export, "the numbers of a run in one NetCDF file, without any picture")
+    p.add_argument("folder", type=Path)
+    p.add_argument("file", type=Path, help="the .nc file to write")
 
     p = command("report", _report, "one self-contained HTML page about a run")
     p.add_argument("folder", type=Path, metavar="RUN")
@@ -304,6 +308,16 @@ def _tables(a: argparse.Namespace) -> int:
     from . import results, tables
 
     print(tables.render(results.open_study(a.folder), a.format))
+    return 0
+
+
+def _export(a: argparse.Namespace) -> int:
+    from . import results
+
+    if a.file.suffix != ".nc":
+        raise InputError(f"numbers are exported to a NetCDF file, got {a.file}; name it for example {a.file.with_suffix('.nc')}")
+    results.publish(results.open_study(a.folder), a.file)
+    out.print(f"wrote {a.file}", markup=False)
     return 0
 
 

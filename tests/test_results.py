@@ -1,6 +1,7 @@
 """The store: whole or absent, checked, joined without losing a label."""
 
 import errno
+import json
 
 import numpy as np
 import pytest
@@ -147,3 +148,27 @@ def test_the_digest_sees_values_names_and_dimensions():
     assert results.digest(tree) != results.digest(xr.DataTree.from_dict({"novelty": group("linear", value=1 + 1e-16 + 1e-15)}))
     assert results.digest(tree) != results.digest(xr.DataTree.from_dict({"other": group("linear")}))
     assert results.digest(tree) != results.digest(xr.DataTree.from_dict({"novelty": group("linear").rename(seed="step")}))
+
+
+def test_published_numbers_are_the_store_without_its_pictures(tmp_path):
+    seed = {"family": ["a"], "seed": [0, 1]}
+    picture = {"sample": (("family", "seed", "row", "column"), np.zeros((1, 2, 3, 3)), {"long_name": "x", "units": ""})}
+    number = {"r": (("family", "seed"), np.array([[0.25, np.nan]]), {"long_name": "correlation", "units": "1"})}
+    words = {"nearest": (("family", "seed"), np.array([["one", "two"]]), {"long_name": "nearest image", "units": ""})}
+    tree = xr.DataTree.from_dict(
+        {
+            "samples": xr.Dataset(picture, seed | {"row": [0, 1, 2]}),
+            "agreement": xr.Dataset(number, seed),
+            "mixed": xr.Dataset(picture | words, seed | {"row": [0, 1, 2]}),
+        }
+    )
+    settings = {"data": {"name": "celeba", "root": "/home/me/faces", "n": 3}, "families": [{"root": "there"}]}
+    tree.attrs = {"settings": json.dumps(settings), "host": "mine", "version": "1"}
+    results.publish(tree, tmp_path / "numbers.nc")
+    found = results.open_study(tmp_path / "numbers.nc")
+    assert sorted(found.groups) == ["/", "/agreement", "/mixed"]
+    xr.testing.assert_identical(found["agreement"].to_dataset(), tree["agreement"].to_dataset())
+    xr.testing.assert_identical(found["mixed"].to_dataset(), xr.Dataset(words, seed))
+    assert "host" not in found.attrs
+    assert found.attrs["version"] == "1"
+    assert json.loads(found.attrs["settings"]) == {"data": {"name": "celeba", "root": None, "n": 3}, "families": [{"root": None}]}

@@ -349,3 +349,14 @@ def test_real_faces_run_through_the_same_study(real_data, tmp_path):
     sample = results.open_study(tmp_path / "run")["samples/sample"]
     assert sample.shape == (5, 4, 3, 32, 32)
     assert torch.isfinite(torch.from_numpy(sample.values)).all()
+
+
+def test_numbers_are_exported_to_netcdf_only(counting, tmp_path, capsys):
+    s = study.load(counting)
+    study.run(s, s.settings, tmp_path / "run")
+    assert cli.main(["export", str(tmp_path / "run"), str(tmp_path / "numbers.nc")]) == 0
+    exported, kept = (results.open_study(tmp_path / name)["novelty"].to_dataset() for name in ("numbers.nc", "run"))
+    assert exported["distance"].equals(kept["distance"])
+    assert cli.main(["export", str(tmp_path / "run"), str(tmp_path / "numbers.csv")]) == 2
+    assert "numbers.nc" in capsys.readouterr().err.replace("\n", "")
+    assert not (tmp_path / "numbers.csv").exists()
