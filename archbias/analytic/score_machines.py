@@ -32,6 +32,8 @@ from ..windows import Beliefs, Geometry, WindowSchedule, believe, check_window, 
 if TYPE_CHECKING:
     from ..data import ImageSet
 
+SHARP = 1e-2  # noise at which the nearest windows are looked for: they are the same at any, and rule out most others here
+
 
 @dataclass(frozen=True)
 class Posterior:
@@ -238,12 +240,12 @@ class MachineDenoiser(Denoiser):
         _, h, w = self.shape
         parts = []
         for rows, pairs, chosen in self._groups(level, labels):
-            one = torch.ones(len(rows), dtype=torch.float64)
-            found = believe(self._tensors["images"], chosen, x[rows], one, pairs, keep=2)
+            sharp = torch.full((len(rows),), SHARP, dtype=torch.float64)
+            found = believe(self._tensors["images"], chosen, x[rows], sharp, pairs, keep=2)
             places = _places(found, h, w)
             image, row, column = (places[k][:, 0] for k in ("image", "row", "column"))
             centre = self._tensors["images"].numpy()[image, :, row, column].astype(np.float64)  # (B, H, W, C)
-            distance = np.sqrt(np.maximum(-2 * found.logits, 0))
+            distance = SHARP * np.sqrt(np.maximum(-2 * found.logits, 0))
             values = {
                 "image": image,
                 "row": row,

@@ -620,7 +620,7 @@ WEIGHT = {
     "bf16": 1.4e-10,
     "float32": 2.2e-10,
 }  # core-seconds of training per pixel, image and channel^2 of every layer (measured)
-MOSAIC = 13  # scores that the search for the two nearest windows of every pixel costs (measured)
+MOSAIC = 1  # scores that the search for the two nearest windows of every pixel costs (measured)
 CORES = 1.8  # what two cores give of one
 
 
