@@ -16,9 +16,15 @@ from archbias.windows.engine import lanes, window_sum
 
 def test_the_exponential_is_as_good_as_float32():
     t = np.linspace(-99, 0, 200_001).astype(np.float32)
-    got, want = kernel.exp2_of(t).astype(np.float64), np.exp2(t.astype(np.float64))
+    got, want = kernel.exp2_of(t, False).astype(np.float64), np.exp2(t.astype(np.float64))
     assert np.abs(got / want - 1).max() < 3e-7
-    assert (kernel.exp2_of(np.array([-1e30, -200], np.float32)) <= 2.0**-99).all()
+    assert (kernel.exp2_of(np.array([-1e30, -200], np.float32), False) <= 2.0**-99).all()
+
+
+def test_the_exponential_is_as_good_as_float64():
+    t = np.linspace(-999, 0, 200_001)
+    assert np.abs(kernel.exp2_of(t, True) / np.exp2(t) - 1).max() < 1e-15
+    assert (kernel.exp2_of(np.array([-1e30, -2000.0]), True) <= 2.0**-999).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
