@@ -23,6 +23,8 @@ from .denoise import Runtime
 from .errors import InputError
 from .study import Cell, Quiet, State, Study, Work
 
+PATIENCE = 2.0  # seconds after which workers that have joined are looked for, if no cell ends before
+
 
 def run(
     study: Study,
@@ -47,7 +49,7 @@ def run(
     if workers is not None and workers < 1:
         raise InputError(f"the number of workers must be at least 1, got {workers}; two use two cores")
     import cloudpickle
-    from distributed import as_completed
+    from distributed import wait
 
     folder, listener = Path(folder).resolve(), listener or Quiet()
     cells = study.plan(settings)
@@ -61,8 +63,7 @@ def run(
         listener.start(cells, sorted(done))
         waiting = [c for c in cells if c.name not in done]
         failed: set[str] = set()
-        running: dict[str, tuple[Cell, dict[str, float]]] = {}
-        finished = as_completed()
+        running: dict[Any, tuple[Cell, dict[str, float]]] = {}
 
         def submit() -> None:
             """Start what can start now, in the order of the plan, and no more: a cell given early would wait behind a long one."""
@@ -79,19 +80,23 @@ def run(
                     work = Work(settings, folder, Runtime(device))
                     held = {k: v for k, v in needs.items() if k != "threads"}
                     future = client.submit(_compute, cell, work, attrs, key=f"{study.name}/{cell.name}", resources=held)
-                    running[future.key] = cell, needs
-                    finished.add(future)
+                    running[future] = cell, needs
                     if free["threads"] <= 0:
                         break
 
         client.wait_for_workers(1)
         submit()
-        for future in finished:
-            cell, _ = running.pop(future.key)
-            error = future.exception() if future.status == "error" else None
-            (done if error is None else failed).add(cell.name)
-            listener.begin(cell)
-            listener.end(cell, error)
+        while running:
+            try:
+                ended = wait(list(running), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                ended = ()  # workers may have come meanwhile
+            for future in ended:
+                cell, _ = running.pop(future)
+                error = future.exception() if future.status == "error" else None
+                (done if error is None else failed).add(cell.name)
+                listener.begin(cell)
+                listener.end(cell, error)
             submit()
         for cell in waiting:
             listener.say(f"cell {cell.name} did not start: it wants {cell.resources}, more than the workers offer")

@@ -26,9 +26,13 @@ def scheduler(tmp_path):
         time.sleep(0.1)
     address = json.loads(file.read_text())["address"]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
-    for name in ("one", "two"):
+
+    def start(name: str) -> None:
         processes.append(subprocess.Popen([*worker, "--name", name, "--local-directory", str(tmp_path / name)], **options))
-    yield address, processes
+
+    for name in ("one", "two"):
+        start(name)
+    yield address, processes, start
     for process in processes:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -58,7 +62,7 @@ def test_a_cell_that_raises_there_is_told_here(counting, scheduler, tmp_path):  
 
 
 def test_killed_workers_and_clients_lose_nothing_finished(counting, scheduler, tmp_path):  # noqa: F811
-    address, processes = scheduler
+    address, processes, _ = scheduler
     run = tmp_path / "run"
     words = ["run", str(counting), "--set", "cells=6", "--set", "sleep=1.0", "--quiet", "--cluster", address, "--out"]
     client = subprocess.Popen([sys.executable, "-m", "archbias.cli", *words, str(run)], cwd=ROOT)
@@ -125,3 +129,46 @@ def test_long_cells_are_shared_by_all_workers(scheduler, tmp_path):
 
     pids = results.open_study(tmp_path / "run")["who/pid"].sel(family=[f"c{i}" for i in range(2, 8)]).values.tolist()
     assert len(set(pids)) == 2
+
+
+LATE = """
+import os, time
+import xarray as xr
+from dataclasses import dataclass
+from archbias.study import Cell, Study
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    seconds: float = 12.0
+
+def cell(i, seconds):
+    def run(work):
+        (work.folder / f"started{i}").touch()
+        time.sleep(seconds)
+        return {"who": xr.Dataset({"pid": (("family",), [os.getpid()], {"long_name": "process", "units": "1"})}, {"family": [f"c{i}"]})}
+    return Cell(f"c{i}", run)
+
+STUDY = Study(
+    name="late", question="who?", settings=Settings(), cells=lambda settings: [cell(i, settings.seconds) for i in range(2)], presets={}
+)
+"""
+
+
+def test_a_worker_that_comes_late_is_given_work(scheduler, tmp_path):
+    address, processes, start = scheduler
+    os.killpg(processes[-1].pid, signal.SIGKILL)
+    processes[-1].wait()
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "study.py").write_text(LATE)
+    run = [sys.executable, "-m", "archbias.cli", "run", str(tmp_path / "late"), "--out", str(tmp_path / "run"), "--quiet"]
+    process = subprocess.Popen([*run, "--cluster", address], cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "started0").is_file():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not (tmp_path / "run" / "started1").is_file()
+    start("three")
+    assert process.wait(120) == 0
+    from archbias import results
+
+    assert len(set(results.open_study(tmp_path / "run")["who/pid"].values.tolist())) == 2
