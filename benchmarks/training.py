@@ -1,6 +1,6 @@
 """Training speed: images/s of `archbias.train` against a training loop written out in plain PyTorch.
 
-    python benchmarks/training.py [--threads 2] [--seconds 10] [--device cpu|cuda] [--busy]
+    python benchmarks/training.py [--threads 2] [--seconds 10] [--device cpu|cuda] [--busy] [--out benchmarks/results]
 
 Both train the same network on the same images with the same mathematics: stratified noise levels, squared error of the
 preconditioned output, Adam, clipped gradients, averaged weights. The two are measured in turns, several times, and
@@ -11,8 +11,10 @@ replicates at once.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -23,6 +25,7 @@ from archbias.nets.mlp import MLP
 from archbias.nets.network import Network, build, loss_of
 from archbias.nets.resnet import ResNet
 from archbias.nets.unet import UNet
+from archbias.results import provenance
 from archbias.train import Train
 
 
@@ -86,6 +89,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="for each network, all turns together")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--busy", action="store_true", help="count processor time: for one thread on a machine that others use")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     global BUSY
     BUSY = args.busy
@@ -99,12 +103,18 @@ def main() -> None:
     }
     where = f"{args.threads} threads" if args.device == "cpu" else torch.cuda.get_device_name(args.device)
     print(f"{where}, torch {torch.__version__}\n{'network':32}{'plain':>10}{'archbias':>10}{'ratio':>8}")
+    rows = []
+
+    def record(name: str, plain: float, ours: float) -> None:
+        rows.append(f"| {name} | {plain:.0f} | {ours:.0f} | {ours / plain:.2f} |")
+        print(f"{name:32}{plain:10.0f}{ours:10.0f}{ours / plain:8.2f}", flush=True)
+
     for name, spec in specs.items():
         spec = replace(spec, train=Train(batch=64, learning_rate=1e-3))
         steps = max(3, int(args.seconds / 6 * plain(spec, images, args.device, 3) / 64))
         runs = [(plain(spec, images, args.device, steps), ours(spec, images, args.device, steps)) for _ in range(3)]
         slow, fast = (sorted(r)[1] for r in zip(*runs, strict=True))
-        print(f"{name:32}{slow:10.0f}{fast:10.0f}{fast / slow:8.2f}")
+        record(name, slow, fast)
         if args.device != "cpu":
             for change, more in (
                 ("bf16", {"precision": "bf16"}),
@@ -112,10 +122,15 @@ def main() -> None:
                 ("bf16, compiled", {"precision": "bf16", "compile": True}),
             ):
                 changed = replace(spec, train=replace(spec.train, **more))
-                fast = ours(changed, images, args.device, steps)
-                print(f"{'  ' + change:32}{'':10}{fast:10.0f}{fast / slow:8.2f}")
-            fast = ours(spec, images, args.device, steps, replicates=4)
-            print(f"{'  4 replicates at once':32}{'':10}{fast:10.0f}{fast / slow:8.2f}")
+                record(f"{name}, {change}", slow, ours(changed, images, args.device, steps))
+            record(f"{name}, 4 replicates at once", slow, ours(spec, images, args.device, steps, replicates=4))
+    about = f"{provenance()['platform']}, {where}, torch {torch.__version__}, load average {os.getloadavg()[0]:.1f} at the end."
+    head = ["# Training: images/s, 1000 images of 3 x 32 x 32, batch 64, float32", "", about]
+    clock = "Processor time of one thread." if BUSY else "Wall time."
+    head += [f"{clock} Medians of three turns.", "", "| network | plain loop | archbias | ratio |", "|---|---|---|---|"]
+    args.out.mkdir(parents=True, exist_ok=True)
+    device = "cpu" if args.device == "cpu" else "cuda"
+    (args.out / f"training-{device}.md").write_text("\n".join(head + rows) + "\n")
 
 
 if __name__ == "__main__":
