@@ -2,7 +2,7 @@
 
     D(y)[p] = sum_{i, q in Q(p)} w_{i,q} phi_i[q],   w = softmax( -||y[O_p] - phi_i[O_q]||^2 / (2 sigma^2) )
 
-`geometry` says which pairs (p, q) a machine has and through which windows; `kernel`, `screen` and `engine` compute them on the CPU;
+`geometry` says which pairs (p, q) a machine has and through which windows; `kernel`, `screen`, `orbit` and `engine` compute them on the CPU;
 `portable` is the same in plain torch; `schedule` lets the window change with the noise.
 """
 

@@ -3,7 +3,8 @@
 The training set is cut into at most `PARTS` parts, the same ones for any number of threads; their statistics are joined in
 order, so the threads change the time and no bit of the result. Rows of a batch never meet.
 
-Rows with sharp beliefs, as far as it pays, are searched through `screen`; all others slide through `kernel`.
+Rows with sharp beliefs, as far as it pays, are searched through `screen`; all others slide through `kernel`. Where a window covers
+the torus, `orbit` does without windows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from . import kernel
 from .geometry import Geometry
+from .orbit import orbit
 from .screen import Screen
 
 PARTS = 16
@@ -96,7 +98,8 @@ def believe(
     levels = sigma.detach().double().numpy()
     c, h, w = y.shape[1:]
     screen = Screen(images.numpy(), members, geometry, cut / unit)
-    sharp = screen.worth(rows, levels, direct)
+    whole = np.full(len(rows), geometry.whole and not double)
+    sharp = np.zeros_like(whole) if whole.all() else screen.worth(rows, levels, direct)
     centre = np.zeros(c) if direct else images[torch.from_numpy(np.asarray(chosen[:CENTRE]))].double().mean((0, 2, 3)).numpy()
     scale = unit / levels**2
     queries = rows if direct else (rows - centre) * scale[:, None, None, None]
@@ -123,8 +126,15 @@ def believe(
         stats, _, logits, sources = screen(rows[group], levels[group], keep)
         return _join(stats[None], logits[None], sources[None], 1.0)
 
+    def translate(group: np.ndarray) -> tuple[np.ndarray, ...]:
+        found = [orbit(images.numpy(), np.asarray(chosen), rows[b].transpose(2, 0, 1), levels[b]) for b in group]
+        mean = np.stack([m.transpose(1, 2, 0) for m, _ in found])
+        nothing, none = np.zeros((len(group), h, w)), np.zeros((len(group), 0, h, w))
+        return mean, nothing + np.array([s for _, s in found])[:, None, None], nothing, nothing, none, none.astype(np.int64)
+
     size = max(1, STATISTICS // ((len(parts) - 1) * h * w * (4 + c + 2 * keep)))
-    kinds = ((search, sharp), (slide, single & ~sharp), (slide, ~single & ~sharp))
+    sliding = ~whole & ~sharp
+    kinds = ((translate, whole), (search, sharp), (slide, single & sliding), (slide, ~single & sliding))
     groups = [(f, g[i : i + size]) for f, g in ((f, np.flatnonzero(k)) for f, k in kinds) for i in range(0, len(g), size)]
     order = np.concatenate([group for _, group in groups]).argsort()
     pieces = [compute(group) for compute, group in groups]

@@ -58,6 +58,11 @@ class Geometry:
         """Whether windows of training images do."""
         return self.kind == "els"
 
+    @property
+    def whole(self) -> bool:
+        """Whether every window is the whole torus."""
+        return self.wraps_phi and self.window >= max(self.height, self.width)
+
     def offsets(self, size: int) -> tuple[int, int]:
         """First and last offset of the window along an axis of this size."""
         half = self.window // 2
