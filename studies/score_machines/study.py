@@ -58,8 +58,7 @@ class Settings(cells.Settings):
     rows: what is run, as far as its set is at hand.
     families: the networks by label. Circular padding is answered by ELS, every other padding by bbELS.
     unbroken: rows whose samples are also predicted by ELS at bbELS's windows, that is without the broken border.
-    translates: sets for which ES is computed, the costliest machine.
-    seeds: seeds 0..seeds-1 are judged; of the dear side predictions, ES and the unbroken ELS, only the first `side_seeds`.
+    seeds: seeds 0..seeds-1 are judged.
     network_steps: of the network's sampler; `steps` are the machines'.
     replicates: training seeds of the noise ceiling.
     windows, scale_steps: candidates of the calibration, and its number of noise levels.
@@ -81,9 +80,7 @@ class Settings(cells.Settings):
     rows: tuple[str, ...] = ("celeba resnet", "fashion_mnist resnet", "cifar10 unet", "cifar10 unet, attention")
     families: dict[str, Spec] = field(default_factory=_networks)
     unbroken: tuple[str, ...] = ("celeba resnet", "fashion_mnist resnet")
-    translates: tuple[str, ...] = ("celeba", "fashion_mnist")
     seeds: int = 16
-    side_seeds: int = 4
     network_steps: int = 150
     replicates: tuple[int, ...] = (1,)
     windows: tuple[int, ...] = (3, 5, 7, 9, 11, 13, 15, 19, 25)
@@ -337,15 +334,14 @@ def predicted(row: Row, machine: str, scale: str, settings: Settings) -> Cell:
     """What a machine makes of the judged seeds, named after machine and, if not the first, protocol: SET/predictions."""
     name = machine if scale == settings.scales[0] else f"{machine}, {scale}"
     fitted = machine if machine == "ls" else row.own  # ELS beside bbELS: the same windows, only the border differs
-    judged = settings if machine == fitted else replace(settings, seeds=settings.side_seeds)
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         images = row.images
         spec = MACHINES[machine](window=schedule(row, fitted, scale, work))
-        x = drawn(spec.fit(images), images, row.labelled, judged, work, f"{row}: {name}", settings.steps)
+        x = drawn(spec.fit(images), images, row.labelled, settings, work, f"{row}: {name}", settings.steps)
         return {f"{row.set}/predictions": cells.dataset("prediction", x, family=row.network, predictor=name)}
 
-    seconds = 1 + settings.steps * judged.seeds * score_seconds(row.set, settings, machine)
+    seconds = 1 + settings.steps * settings.seeds * score_seconds(row.set, settings, machine)
     return Cell(f"{row} {name}", run, after=source_of(row, fitted, scale), seconds=seconds)
 
 
@@ -356,13 +352,12 @@ def reference(of: str, labelled: bool, name: str, settings: Settings) -> Cell:
         images = getattr(settings, of).load()
         if name in ("ideal", "es"):
             denoiser = {"ideal": Ideal, "es": ES}[name]().fit(images)
-            judged = settings if name == "ideal" else replace(settings, seeds=settings.side_seeds)
-            x = drawn(denoiser, images, labelled, judged, work, f"{of}: {name}", settings.steps)
+            x = drawn(denoiser, images, labelled, settings, work, f"{of}: {name}", settings.steps)
         else:
             x = by_label(images, labelled, settings, gaussian if name == "wiener" else mean_image)
         return {f"{of}/references": cells.dataset("prediction", x, predictor=name)}
 
-    scores = settings.steps * settings.side_seeds * score_seconds(of, settings, "es") if name == "es" else 0
+    scores = settings.steps * settings.seeds * score_seconds(of, settings, "es") if name == "es" else 0
     return Cell(f"{of} {name}", run, seconds=3 + scores)
 
 
@@ -500,7 +495,8 @@ def mosaics(row: Row, settings: Settings) -> Cell:
         }
 
     after = (str(row), f"{row} {row.own}", *source_of(row, row.own, scale))
-    seconds = 2 + (3 * MOSAIC + REST) * settings.mosaic_seeds * score_seconds(row.set, settings, row.own)
+    scores = (3 + REST) * settings.mosaic_seeds  # to find the nearest windows costs about a score
+    seconds = 2 + scores * score_seconds(row.set, settings, row.own)
     return Cell(f"{row} mosaic", run, after=after, seconds=seconds)
 
 
@@ -614,13 +610,12 @@ def pieces(x: Tensor, family: str, maker: str, kind: int) -> xr.Dataset:
 # --- the plan ----------------------------------------------------------------------------------------------------------
 
 PAIR = (4.0e-10, 0.9e-10)  # core-seconds of a bbELS score per pair of pixels, and more for each channel (measured)
-DEARER = {"bbels": 1.0, "els": 2.5, "es": 2.5}  # all shifts instead of those that keep the border (measured)
-PLACE = 3e-8  # core-seconds of an LS score per pixel of the training set (measured)
+DEARER = {"bbels": 1.0, "els": 1.5}  # all shifts instead of those that keep the border (measured)
+PLACE = {"ls": 3e-8, "es": 1.5e-7}  # core-seconds of a score per pixel of the training set (measured)
 WEIGHT = {
     "bf16": 1.4e-10,
     "float32": 2.2e-10,
 }  # core-seconds of training per pixel, image and channel^2 of every layer (measured)
-MOSAIC = 1  # scores that the search for the two nearest windows of every pixel costs (measured)
 CORES = 1.8  # what two cores give of one
 
 
@@ -634,8 +629,8 @@ def score_seconds(of: str, settings: Settings, machine: str) -> float:
     """Estimated seconds of one score of a machine on two cores."""
     colours, side = pixels(of, settings)
     n = getattr(settings, of).n / (10 if of in settings.conditional else 1)
-    if machine == "ls":
-        return n * side * PLACE / CORES
+    if machine in PLACE:
+        return n * side * PLACE[machine] / CORES
     return n * side * side * (PAIR[0] + PAIR[1] * colours) * DEARER[machine] / CORES
 
 
@@ -657,8 +652,7 @@ def grid(settings: Settings) -> list[Cell]:
 
     for row in settings.chosen():
         first = row.set not in {name.split()[0] for name in found}
-        names = ["mean image", "wiener", "ideal"] + ["es"] * (row.set in settings.translates)
-        common = [add(reference(row.set, row.labelled, name, settings)) for name in names]
+        common = [add(reference(row.set, row.labelled, name, settings)) for name in ("mean image", "wiener", "ideal", "es")]
         add(trained(row, settings))
         own = [add(replicated(row, number, settings)) for number in range(len(settings.replicates))]
         for machine in (row.own, "ls"):
@@ -707,7 +701,6 @@ STUDY = Study(
                 "unet, attention": UNet(channels=8, levels=1, attention="coarsest", train=Train(batch=8, steps=20)),
             },
             "seeds": 3,
-            "side_seeds": 2,
             "steps": 5,
             "network_steps": 10,
             "windows": (3, 5, 9),
@@ -736,7 +729,6 @@ STUDY = Study(
                 "unet, attention": _unet(attention="coarsest"),
             },
             "seeds": 100,
-            "side_seeds": 100,
             "windows": tuple(range(3, 33, 2)),
             "scale_steps": 20,
             "fit_seeds": 20,
