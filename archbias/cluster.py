@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from . import results
 from . import study as studies
 from .denoise import Runtime
 from .errors import InputError
@@ -95,6 +96,9 @@ def run(
                 cell, _ = running.pop(future)
                 error = future.exception() if future.status == "error" else None
                 (done if error is None else failed).add(cell.name)
+                log = folder / "cells" / f"{cell.name}.error.txt"
+                if error is not None and not log.is_file():  # the worker died, or could not write
+                    results.write_text(log, f"{type(error).__name__}: {error}\n")
                 listener.begin(cell)
                 listener.end(cell, error)
             submit()

@@ -173,3 +173,13 @@ def test_a_worker_that_comes_late_is_given_work(scheduler, tmp_path):
         time.sleep(0.05)
     assert not (tmp_path / "run" / "cells" / "c0.nc").is_file(), "the second cell began when the first had ended"
     assert process.wait(120) == 0
+
+
+def test_a_cell_that_kills_its_worker_is_told(tmp_path):
+    deadly = LATE.replace("time.sleep(seconds)", "i and __import__('os')._exit(9)")
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "study.py").write_text(deadly)
+    done = command("run", tmp_path / "late", "--out", tmp_path / "run", "--quiet", "--workers", "1")
+    assert done.returncode == 1
+    assert "cell c1 failed: KilledWorker" in done.stderr
+    assert list(digests(tmp_path / "run")) == ["c0.nc"]

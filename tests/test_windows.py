@@ -27,6 +27,16 @@ def test_the_exponential_is_as_good_as_float64():
     assert (kernel.exp2_of(np.array([-1e30, -2000.0]), True) <= 2.0**-999).all()
 
 
+@pytest.mark.parametrize("kind", ["ls", "bbels"])
+def test_a_window_far_beyond_the_image_is_the_image(kind):
+    """And costs no more: its offsets stay within the image."""
+    covering, beyond = Geometry(kind, 13, 6, 7), Geometry(kind, 1023, 6, 7)
+    for size in (6, 7):
+        assert max(map(abs, beyond.offsets(size))) == size - 1
+    np.testing.assert_array_equal(covering.extent(), beyond.extent())
+    np.testing.assert_array_equal(covering.sources(7), beyond.sources(7))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("height", "width", "k"), [(6, 7, 1), (6, 7, 3), (7, 6, 5), (4, 9, 3)])
 def test_pairs_by_shift_are_the_pairs_by_position(kind, height, width, k):

@@ -64,8 +64,8 @@ class Geometry:
         return self.wraps_phi and self.window >= max(self.height, self.width)
 
     def offsets(self, size: int) -> tuple[int, int]:
-        """First and last offset of the window along an axis of this size."""
-        half = self.window // 2
+        """First and last offset of the window along an axis of this size; none leads from one end beyond the other."""
+        half = min(self.window // 2, size - 1)
         return (0, size - 1) if self.wraps_phi and self.window > size else (-half, half)
 
     def interior(self, size: int) -> tuple[int, int]:

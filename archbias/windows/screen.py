@@ -374,11 +374,13 @@ class Screen:
         Tried are a few pixels in two blocks of the training set; the share they measure of their pairs in the second says what
         a search would cost. Where most windows lie within the cut of each other nothing is tried at all.
         """
-        g = self.geometry
+        g, (up, down) = self.geometry, self.geometry.offsets(self.geometry.height)
         pairs = g.counts().sum()
         slid = np.diff(g.shifts()[:, 1:]).sum() * g.width * (g.band()[1] - g.band()[0])
         budget = (
-            slid * (TORUS if g.wraps_phi else SLIDE) * (g.window if direct else 1) - EMBED * g.height * g.width - BOUND * pairs
+            slid * (TORUS if g.wraps_phi else SLIDE) * (down - up + 1 if direct else 1)
+            - EMBED * g.height * g.width
+            - BOUND * pairs
         )
         if budget <= 0 or len(self.members) < BLOCKS:
             return np.zeros(len(rows), bool)
