@@ -86,8 +86,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--format", default="markdown", help="markdown, latex or csv")
 
     p = command("export", _export, "the numbers of a run in one NetCDF file, without any picture")
-    p.add_argument("folder", type=Path)
-    p.add_argument("file", type=Path, help="the .nc file to write")
+    p.add_argument("folder", type=Path, metavar="RUN")
+    p.add_argument("file", type=Path, metavar="FILE", help="the .nc file to write")
 
     p = command("report", _report, "one self-contained HTML page about a run")
     p.add_argument("folder", type=Path, metavar="RUN")

@@ -94,7 +94,7 @@ def run(
                 ended = ()  # workers may have come meanwhile
             for future in ended:
                 cell, _ = running.pop(future)
-                error = future.exception() if future.status == "error" else None
+                error = None if future.status == "finished" else future.exception()
                 (done if error is None else failed).add(cell.name)
                 log = folder / "cells" / f"{cell.name}.error.txt"
                 if error is not None and not log.is_file():  # the worker died, or could not write

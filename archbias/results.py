@@ -378,19 +378,22 @@ def _array(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ..
     array[...] = values
 
 
-PICTURE = {"row", "column"}
-
-
 def publish(tree: xr.DataTree, path: Path) -> None:
     """Write the numbers of a store to one NetCDF file, small enough to lie beside a study and free of training images.
 
     Left out is every variable with a row and a column (pictures, and maps of them), the name of the machine and where its images
-    lay. `open_study` reads the file.
+    lay. `open_study` reads the file, which is written whole or not at all.
+
+    Args:
+        tree: of `open_study`. path: the .nc file, in a folder that exists.
+
+    Raises:
+        OSError: it cannot be written.
     """
     groups = {}
     for node in tree.subtree:
         ds = node.to_dataset(inherit=False)
-        ds = ds.drop_vars([k for k, v in ds.data_vars.items() if set(v.dims) >= PICTURE])
+        ds = ds.drop_vars([k for k, v in ds.data_vars.items() if {"row", "column"} <= set(v.dims)])
         used = {d for v in ds.data_vars.values() for d in v.dims}
         ds = ds.drop_vars([k for k, v in ds.coords.items() if not set(v.dims) <= used])
         if ds.data_vars or node.path == "/":
@@ -398,16 +401,16 @@ def publish(tree: xr.DataTree, path: Path) -> None:
     numbers = xr.DataTree.from_dict(groups)
     numbers.attrs = {k: v for k, v in tree.attrs.items() if k != "host"}
     if "settings" in tree.attrs:
-        numbers.attrs["settings"] = json.dumps(_homeless(json.loads(tree.attrs["settings"])))
+        numbers.attrs["settings"] = json.dumps(_without_roots(json.loads(tree.attrs["settings"])))
     with replacing(path) as part:
         numbers.to_netcdf(part, engine="h5netcdf")
 
 
-def _homeless(settings):
+def _without_roots(settings):
     """Settings without the folders of images."""
     if isinstance(settings, dict):
-        return {k: None if k == "root" else _homeless(v) for k, v in settings.items()}
-    return [_homeless(v) for v in settings] if isinstance(settings, list) else settings
+        return {k: None if k == "root" else _without_roots(v) for k, v in settings.items()}
+    return [_without_roots(v) for v in settings] if isinstance(settings, list) else settings
 
 
 def open_study(path: str | Path) -> xr.DataTree:
@@ -417,11 +420,16 @@ def open_study(path: str | Path) -> xr.DataTree:
         path: the run folder (runs/quickstart), the store in it, or a file that `publish` wrote.
 
     Raises:
-        InputError: there is no store.
+        InputError: there is no store, or the file cannot be read.
     """
     path = Path(path)
     if path.suffix == ".nc" and path.is_file():
-        return xr.open_datatree(path, engine="h5netcdf").map_over_datasets(_unicode)
+        try:
+            return xr.open_datatree(path, engine="h5netcdf").map_over_datasets(_unicode)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"wanted numbers that `archbias export` wrote, cannot read {path} ({error}); export them again"
+            ) from error
     store = path if path.suffix == ".zarr" else path / "store.zarr"
     if not (store / "zarr.json").is_file():
         raise InputError(f"wanted a study's store at {store}, found none; run the study first: archbias run STUDY --out {path}")

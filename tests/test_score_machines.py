@@ -144,6 +144,19 @@ def test_screened_beliefs_equal_the_definition(machine, shape, n, dtype, monkeyp
             assert_contract(got[at][..., None], want[at][..., None], y[at][..., None], sigma.double().numpy(), dtype)
 
 
+@pytest.mark.parametrize("level", [0.01, 0.5, 5.0, 80.0])
+def test_beliefs_over_translates_are_those_over_windows_of_the_whole_torus(level):
+    """FFT, for float32, against squared differences, for float64; 150 images, more than are transformed at once."""
+    data = images(150, (2, 6, 7), labels=torch.arange(150) % 2)
+    y, sigma, label = noisy(data, level, dtype=torch.float64), torch.full((2,), level, dtype=torch.float64), torch.tensor([1, 0])
+    machine, pairs = ES().fit(data), ES().geometry(level, 6, 7)
+    for told in (None, label):
+        want, got = machine(y, sigma, told), machine(y.float(), sigma.float(), told)
+        assert_contract(got, want.numpy(), y, sigma.numpy(), torch.float32)
+    whole, windows = (engine.believe(data.images, np.arange(150), x, sigma, pairs).log_sum for x in (y.float(), y))
+    np.testing.assert_allclose(whole, windows, rtol=1e-5)
+
+
 def test_labels_confine_the_sources_to_their_class():
     labels = torch.arange(30) % 3
     data = images(30, (2, 5, 6), labels=labels)

@@ -13,6 +13,8 @@ that the bound is a certificate. With `direct`, for exact float64, windows are s
 which keeps the relative accuracy of 1e-16 that cancellation would cost.
 
 Training images are read once for all rows of a batch, straight from where they lie; scratch is a few megabytes a thread.
+
+All of it is one module because the cache of compiled code looks at no other file when it asks whether a function has changed.
 """
 
 from __future__ import annotations
@@ -125,15 +127,6 @@ def exp2_double(t):
     return p * _double_from_bits((np.int64(n) + np.int64(1023)) << np.int64(52))
 
 
-@njit(fastmath=FAST, cache=True)
-def exp2_of(t, double):
-    """`exp2` or `exp2_double` over an array, as the kernel computes it."""
-    out = np.empty_like(t)
-    for i in range(len(t)):
-        out[i] = exp2_double(t[i]) if double else exp2(t[i])
-    return out
-
-
 @njit
 def _load(images, members, centre, direct, window, wrap, phi, half, values):
     """Sixteen images into the innermost axis: phi (less the centre) and values (H, C, W*16), half (H, W*16).
@@ -163,13 +156,13 @@ def _load(images, members, centre, direct, window, wrap, phi, half, values):
             if r == 0:
                 for u in range(up, down + 1):
                     if wrap or 0 <= u < height:
-                        _add(at(lines, 0), at(square, u % height * full), full)
+                        _add(at(lines, 0), 1.0, at(square, u % height * full), full)
             else:
                 lines[r] = lines[r - 1]
                 if wrap or r + down < height:
-                    _add(at(lines, r * full), at(square, (r + down) % height * full), full)
+                    _add(at(lines, r * full), 1.0, at(square, (r + down) % height * full), full)
                 if wrap or r - 1 + up >= 0:
-                    _subtract(at(lines, r * full), at(square, (r - 1 + up) % height * full), full)
+                    _add(at(lines, r * full), -1.0, at(square, (r - 1 + up) % height * full), full)
             _box(half[r], lines[r], left, right, wrap)
     for l in range(LANES):
         if members[l] < 0:
@@ -210,23 +203,11 @@ def _half_square(out, x):
 
 
 @njit(fastmath=FAST)
-def _one(v, f, y, phi, channels, full, n):
-    """v += f y . phi: n pairs of a pixel with a row that enters the window (f = 1) or leaves it (-1); channels `full` apart."""
-    inlined()
-    if channels == 3:
-        a, b, c = f * y[0], f * y[1], f * y[2]
-        for i in range(n):
-            v[i] += a * phi[i] + b * phi[full + i] + c * phi[2 * full + i]
-    else:
-        for ch in range(channels):
-            a = f * y[ch]
-            for i in range(n):
-                v[i] += a * phi[ch * full + i]
+def _slide(v, f, y, phi, g, z, chi, channels, full, n):
+    """v += f y . phi + g z . chi: n pairs of a pixel with each of two rows that enter the window (1) or leave it (-1).
 
-
-@njit(fastmath=FAST)
-def _two(v, f, y, phi, g, z, chi, channels, full, n):
-    """v += f y . phi + g z . chi: two rows at once."""
+    Channels of phi and chi are `full` apart.
+    """
     inlined()
     if channels == 3:
         a, b, c = f * y[0], f * y[1], f * y[2]
@@ -252,17 +233,11 @@ def _direct(v, s, y, phi, channels, full, n):
 
 
 @njit(fastmath=FAST)
-def _add(d, v, n):
+def _add(d, f, v, n):
+    """d += f v, f = 1 or -1."""
     inlined()
     for i in range(n):
-        d[i] += v[i]
-
-
-@njit(fastmath=FAST)
-def _subtract(d, v, n):
-    inlined()
-    for i in range(n):
-        d[i] -= v[i]
+        d[i] += f * v[i]
 
 
 @njit(fastmath=FAST)
@@ -280,7 +255,7 @@ def _below(d, half, m, t, n):
     top = d[0] - half[0]
     for i in range(n):
         x = d[i] - half[i]
-        t[i] = np.float32(x - m)
+        t[i] = x - m
         top = x if x > top else top
     return top
 
@@ -384,25 +359,18 @@ def _believe(
 
 
 @njit
-def _column(d, v, a, width, wrap, low, high, sign):
-    """Add (or take away) column a of v: pairs (a, a + shift), stored by shift."""
+def _column(d, f, v, a, width, wrap, low, high):
+    """Column a of v enters the window (f = 1) or leaves it (-1): pairs (a, a + shift), stored by shift."""
     inlined()
-    a0, a, full = a, a % width, width * LANES
-    row = a * full
+    f, full = d.dtype.type(f), width * LANES
     if wrap:
+        a = a % width
         split = a * LANES
-        if sign > 0:
-            _add(at(d, 0), at(v, row + split), full - split)
-            _add(at(d, full - split), at(v, row), split)
-        else:
-            _subtract(at(d, 0), at(v, row + split), full - split)
-            _subtract(at(d, full - split), at(v, row), split)
+        _add(at(d, 0), f, at(v, a * full + split), full - split)
+        _add(at(d, full - split), f, at(v, a * full), split)
     else:
-        j0, j1 = max(low, width - 1 - a0), min(high, 2 * width - 1 - a0)
-        if sign > 0:
-            _add(at(d, j0 * LANES), at(v, row + (j0 + a0 - width + 1) * LANES), (j1 - j0) * LANES)
-        else:
-            _subtract(at(d, j0 * LANES), at(v, row + (j0 + a0 - width + 1) * LANES), (j1 - j0) * LANES)
+        j0, j1 = max(low, width - 1 - a), min(high, 2 * width - 1 - a)
+        _add(at(d, j0 * LANES), f, at(v, a % width * full + (j0 + a - width + 1) * LANES), (j1 - j0) * LANES)
 
 
 @njit
@@ -425,7 +393,7 @@ def _exchange(d, v, new, old, width, wrap, low, high):
         start = max(low, width - 1 - new)
         middle = min(high, max(start, width - 1 - old))
         end = min(high, 2 * width - 1 - new)
-        _add(at(d, start * LANES), at(v, enter + (start + shift) * LANES), (middle - start) * LANES)
+        _add(at(d, start * LANES), d.dtype.type(1), at(v, enter + (start + shift) * LANES), (middle - start) * LANES)
         _move(
             at(d, middle * LANES),
             at(v, enter + (middle + shift) * LANES),
@@ -438,7 +406,8 @@ def _exchange(d, v, new, old, width, wrap, low, high):
 def _advance(v, c, y, phi, s, moves, count, fresh, wrap_y, band, direct):
     """Column c of v: pairs (c, column of phi) summed over the window's rows, anew or from those of the row before.
 
-    moves: (count, 3) where a row of y and one of phi begin, and whether they enter the window (1) or leave it (-1).
+    moves: (count, 3) where a row of y and one of phi begin, and whether they enter the window (1), leave it (-1) or neither (0);
+    an even number unless direct.
     """
     inlined()
     width, channels = y.shape[1:]
@@ -453,13 +422,10 @@ def _advance(v, c, y, phi, s, moves, count, fresh, wrap_y, band, direct):
         for k in range(count):
             _direct(out, s, at(y, moves[k, 0] + c * channels), at(phi, moves[k, 1] + first), channels, full, n)
     else:
-        for k in range(0, count - 1, 2):
+        for k in range(0, count, 2):
             one, row = at(y, moves[k, 0] + c * channels), at(phi, moves[k, 1] + first)
             two, other = at(y, moves[k + 1, 0] + c * channels), at(phi, moves[k + 1, 1] + first)
-            _two(out, dtype(moves[k, 2]), one, row, dtype(moves[k + 1, 2]), two, other, channels, full, n)
-        if count % 2:
-            k = count - 1
-            _one(out, dtype(moves[k, 2]), at(y, moves[k, 0] + c * channels), at(phi, moves[k, 1] + first), channels, full, n)
+            _slide(out, dtype(moves[k, 2]), one, row, dtype(moves[k + 1, 2]), two, other, channels, full, n)
 
 
 @njit
@@ -484,6 +450,9 @@ def _block(
                     moves[count, 0], moves[count, 1] = a % height * width * channels, b % height * channels * full
                     moves[count, 2] = -1 if u == up - 1 else 1
                     count += 1
+            if count % 2 and not direct:
+                moves[count, 0], moves[count, 1], moves[count, 2] = 0, 0, 0
+                count += 1
             q = (r + shift) % height
             for c in range(width):
                 _advance(v, c, query, phi, s, moves, count, fresh, wrap_y, band, direct)
@@ -492,20 +461,19 @@ def _block(
                     d[:] = 0
                     for u in range(left, right + 1):
                         if wrap_y or 0 <= p + u < width:
-                            _column(d, v, p + u, width, wrap, low, high, 1)
+                            _column(d, 1, v, p + u, width, wrap, low, high)
                 else:
                     new, old = p + right, p - 1 + left
                     enters, leaves = wrap_y or new < width, wrap_y or old >= 0
                     if enters and leaves:
                         _exchange(d, v, new, old, width, wrap, low, high)
                     elif enters:
-                        _column(d, v, new, width, wrap, low, high, 1)
+                        _column(d, 1, v, new, width, wrap, low, high)
                     elif leaves:
-                        _column(d, v, old, width, wrap, low, high, -1)
+                        _column(d, -1, v, old, width, wrap, low, high)
                 pixel = r * width + p
-                for part in range(
-                    2 if wrap else 1
-                ):  # sources q0 to q1, whose sums begin at j0; on the torus from p on, then up to p
+                # sources q0 to q1, whose sums begin at j0; on the torus from p on, then up to p
+                for part in range(2 if wrap else 1):
                     if wrap:
                         j0 = part * (width - p)
                         q0, q1 = (p, width) if part == 0 else (0, p)

@@ -11,6 +11,7 @@ from archbias import cells
 from archbias.analytic.score_machines import BBELS, ELS, ES, LS, MachineDenoiser
 from archbias.data import ImageSet
 from archbias.denoise import Spec
+from archbias.results import about
 from archbias.study import Images, Study, Work
 from archbias.windows import published
 
@@ -68,7 +69,7 @@ def patchwork(label: str, spec: Spec, settings: Settings) -> cells.Cell:
         pixels = ("family", "seed", "row", "column")
 
         def per_pixel(values: torch.Tensor, name: str, units: str) -> tuple:
-            return pixels, values.numpy()[None], {"long_name": name, "units": units}
+            return pixels, values.numpy()[None], about(name, units)
 
         mosaic = xr.Dataset(
             {
@@ -81,7 +82,7 @@ def patchwork(label: str, spec: Spec, settings: Settings) -> cells.Cell:
                 "consistent": (
                     ("family", "seed"),
                     found.consistent.numpy()[None],
-                    {"long_name": "share of pixels equal to the centre of the nearest training window", "units": "1"},
+                    about("share of pixels equal to the centre of the nearest training window"),
                 ),
             },
             {"family": [label], "seed": np.arange(len(x))},
@@ -91,7 +92,7 @@ def patchwork(label: str, spec: Spec, settings: Settings) -> cells.Cell:
                 "entropy": (
                     ("family", "seed", "sigma", "row", "column"),
                     entropy.numpy()[None],
-                    {"long_name": "entropy of the pixel's belief over its sources", "units": "nat"},
+                    about("entropy of the pixel's belief over its sources", "nat"),
                 )
             },
             {"family": [label], "seed": np.arange(len(entropy)), "sigma": levels},

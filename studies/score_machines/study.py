@@ -17,6 +17,7 @@ from archbias.errors import InputError
 from archbias.metrics.parts import THRESHOLD, parts, strands
 from archbias.nets.resnet import ResNet
 from archbias.nets.unet import UNet
+from archbias.results import about
 from archbias.study import Cell, Images, Study, Work
 from archbias.train import Train
 from archbias.windows import SCHEDULES, WindowSchedule, published
@@ -27,7 +28,7 @@ SCALES = ("cosine", "monotone", "held-out", "published")
 FIT, PIECES = 500_000, 600_000  # first seeds of the calibration and of the pictures whose parts are counted: none is judged
 FRAME = 2  # pixels of the border whose median colour counts as background
 REST, VANISHING = 5, 0.01  # calls, and the noise level of each, after which a mosaic is looked at
-DRAWN_WITH = {"long_name": "window of the machine", "units": "pixel"}
+DRAWN_WITH = about("window of the machine", "pixel")
 
 
 def _networks() -> dict[str, Spec]:
@@ -193,7 +194,7 @@ def described(row: Row, images: ImageSet, settings: Settings) -> xr.Dataset:
         "network_steps": (settings.network_steps, "steps of the network's sampler", "step"),
         "machine_steps": (settings.steps, "steps of the machines' sampler", "step"),
     }
-    variables = {k: (("family",), np.array([v]), {"long_name": name, "units": units}) for k, (v, name, units) in values.items()}
+    variables = {k: (("family",), np.array([v]), about(name, units)) for k, (v, name, units) in values.items()}
     return xr.Dataset(variables, {"family": [str(row)]})
 
 
@@ -254,7 +255,7 @@ def calibrated(row: Row, machine: str, settings: Settings) -> Cell:
 
 def _measured(values: Tensor, name: str, units: str) -> tuple:
     dims = ("family", "machine", "sigma", "fit_seed", "window")
-    return dims, values.numpy()[None, None], {"long_name": name, "units": units}
+    return dims, values.numpy()[None, None], about(name, units)
 
 
 def held_out(of: str, labelled: bool, machine: str, settings: Settings) -> Cell:
@@ -290,7 +291,7 @@ def scale_of(found: calibrate.Calibration, family: str, machine: str) -> xr.Data
             "choice": (
                 (*dims, "fit_seed"),
                 found.choice.double().numpy()[None, None, None],
-                {"long_name": "window each seed alone would choose", "units": "pixel"},
+                about("window each seed alone would choose", "pixel"),
             ),
         },
         {
@@ -404,7 +405,7 @@ def compared(row: Row, own: list[Cell], common: list[Cell], settings: Settings) 
                 "region_r": (
                     ("family", "predictor", "region", "seed"),
                     values.numpy()[None],
-                    {"long_name": "Pearson correlation within a region", "units": "1"},
+                    about("Pearson correlation within a region"),
                 )
             },
             {"family": [str(row)], "predictor": list(found), "region": list(masks), "seed": np.arange(len(x))},
@@ -412,7 +413,7 @@ def compared(row: Row, own: list[Cell], common: list[Cell], settings: Settings) 
         agreement = xr.concat(
             [cells.agreements(x[: len(p)], p, str(row), name) for name, p in found.items()], "predictor", join="outer"
         )
-        described = {"long_name": "pixel of the foreground of the network's sample", "units": ""}
+        described = about("pixel of the foreground of the network's sample", "")
         foreground = xr.Dataset(
             {"foreground": (("family", "seed", "row", "column"), masks["foreground"].numpy()[None], described)},
             {"family": [row.network], "seed": np.arange(len(x))},
@@ -484,8 +485,8 @@ def mosaics(row: Row, settings: Settings) -> Cell:
         source, equal = (np.stack([getattr(m, k).numpy() for m in found])[None] for k in ("image", "consistent"))
         dims = ("family", "maker", "seed")
         seeds_ = np.arange(source.shape[2])
-        places = {"long_name": "training image the pixel comes from", "units": "position in the set"}
-        share = {"long_name": "share of pixels equal to the centre of the nearest training window", "units": "1"}
+        places = about("training image the pixel comes from", "position in the set")
+        share = about("share of pixels equal to the centre of the nearest training window")
         coordinates = {"maker": list(makers), "seed": seeds_}
         return {
             f"{row.set}/mosaic": xr.Dataset(
@@ -554,9 +555,9 @@ def collapsed(row: Row, settings: Settings) -> Cell:
     return Cell(f"{row} collapse", run, after=source_of(row, row.own, scale), seconds=seconds)
 
 
-ENTROPY = {"long_name": "entropy of a pixel's belief over its sources, mean over pixels", "units": "nat"}
-EFFECTIVE = {"long_name": "effective number of sources of a pixel, exp(entropy), mean over pixels", "units": "1"}
-IMAGES = {"long_name": "training images a sample is made of", "units": "1"}
+ENTROPY = about("entropy of a pixel's belief over its sources, mean over pixels", "nat")
+EFFECTIVE = about("effective number of sources of a pixel, exp(entropy), mean over pixels")
+IMAGES = about("training images a sample is made of")
 
 
 def counted(row: Row, settings: Settings) -> Cell:
@@ -582,7 +583,7 @@ def counted(row: Row, settings: Settings) -> Cell:
                 x = x[: settings.part_seeds]
                 values = x.numpy()[None, None, None]
                 coordinates = {"family": [row.network], "maker": [maker], "kind": [kind], "picture": np.arange(len(x))}
-                described = {"long_name": "picture whose parts were counted", "units": "pixel value in [-1, 1]"}
+                described = about("picture whose parts were counted", "pixel value in [-1, 1]")
                 dims = ("family", "maker", "kind", "picture", *cells.IMAGE)
                 drawings.append(xr.Dataset({"image": (dims, values, described)}, coordinates))
         return {
@@ -603,7 +604,7 @@ def pieces(x: Tensor, family: str, maker: str, kind: int) -> xr.Dataset:
         "parts": (parts(x), f"connected parts of five or more pixels {above}"),
         "strands": (strands(x), f"runs of pixels {above} side by side in three or more rows"),
     }
-    variables = {k: (dims, v.double().numpy()[None, None, None], {"long_name": n, "units": "1"}) for k, (v, n) in values.items()}
+    variables = {k: (dims, v.double().numpy()[None, None, None], about(n)) for k, (v, n) in values.items()}
     return xr.Dataset(variables, {"family": [family], "maker": [maker], "kind": [kind], "picture": np.arange(len(x))})
 
 
