@@ -12,7 +12,7 @@ from archbias.analytic.ideal import Ideal
 from archbias.analytic.score_machines import BBELS, ELS, ES, LS
 from archbias.data import ImageSet
 from archbias.errors import InputError
-from archbias.windows import WindowSchedule, engine, portable, published, screen
+from archbias.windows import SCHEDULES, WindowSchedule, engine, portable, published, screen
 
 
 def images(n, shape, seed=0, labels=None):
@@ -382,7 +382,8 @@ def test_a_schedule_chooses_the_window_row_by_row():
 def test_published_schedules():
     from archbias.noise import cosine
 
-    for name in ("celeba-resnet", "celeba-unet", "fashion_mnist-resnet", "fashion_mnist-unet"):
+    assert set(SCHEDULES) == {"celeba-resnet", "celeba-unet", "cifar10-resnet", "fashion_mnist-resnet", "fashion_mnist-unet"}
+    for name in SCHEDULES:
         schedule = published(name)
         assert len(schedule.windows) == 20
         assert list(schedule.windows) == sorted(schedule.windows)
