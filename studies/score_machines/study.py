@@ -658,7 +658,7 @@ def grid(settings: Settings) -> list[Cell]:
         own = [add(replicated(row, number, settings)) for number in range(len(settings.replicates))]
         for machine in (row.own, "ls"):
             add(calibrated(row, machine, settings))
-            if settings.held_out and (first or "held-out" in settings.scales):
+            if settings.held_out:
                 add(held_out(row.set, row.labelled, machine, settings))
         for machine in (row.own, "ls", *(["els"] if str(row) in settings.unbroken and row.own != "els" else [])):
             for scale in settings.scales:
