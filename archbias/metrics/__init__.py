@@ -15,3 +15,35 @@ features     the spaces the above work in                 PCA, fixed random conv
 intervals    how sure is the number?                      bootstrap over seeds, binomial
 paired       is this predictor better than that one?      signed-rank and sign-flip tests, Holm's correction
 """
+
+from importlib import import_module
+
+__all__ = [
+    "agreement",
+    "classifier",
+    "coverage",
+    "features",
+    "frechet",
+    "intervals",
+    "moments",
+    "novelty",
+    "nulls",
+    "paired",
+    "parts",
+    "realism",
+    "sliced",
+    "spectrum",
+    "symmetry",
+    "two_sample",
+]
+
+
+def __getattr__(name: str):
+    """A module of the package on first use."""
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
