@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     p = command("run", _run, "compute a study: what is missing, then its store, figures and summary")
     p.add_argument("study", type=Path, help="a folder with study.py, for example studies/families")
     p.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
-    p.add_argument("--preset", help="named settings of the study: toy, laptop or paper")
+    p.add_argument("--preset", help="named settings of the study, for example toy (its README lists them)")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting, for example data=celeba")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     p.add_argument("--workers", type=int, help="cells side by side in this many local processes (needs the cluster extra)")
@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("folder", type=Path, metavar="RUN")
     p.add_argument("--study", type=Path, help="the study's folder, when it has moved")
     p.add_argument("--style", default="notebook", help="paper, slides or notebook")
-    p.add_argument("--venue", help="neurips, icml or iclr: column width and fonts")
+    p.add_argument("--venue", help="with --style paper: neurips, icml or iclr, its column width and fonts")
     p.add_argument("--format", default="png,pdf", help="comma-separated: pdf, png, svg")
 
     p = command("tables", _tables, "a run's tables")
@@ -166,7 +166,10 @@ def _check_device(device: str) -> None:
 
 
 def _plan(study, settings, folder: Path) -> int:
+    from . import study as studies
+
     cells = study.plan(settings)
+    studies.intended(study, settings, folder, cells)
     table = Table("cell", "reads", "estimate", "state", title=f"{study.name}: {study.question}")
     left = 0.0
     for cell in cells:
@@ -238,6 +241,10 @@ def _study_folder(folder: Path, given: Path | None) -> Path:
     source = given or (folder / record["source"])
     if not (source / "study.py").is_file():
         raise InputError(f"wanted the study of {folder} at {source}, found none; give its folder with --study")
+    if given and (name := studies.load(given).name) != record["study"]:
+        raise InputError(
+            f"wanted the study {record['study']!r} of {folder}, got {name!r} at {given}; give its folder with --study"
+        )
     return source
 
 
@@ -252,7 +259,7 @@ def _draw(folder: Path, source: Path, style: str, venue: str | None, formats: Se
     tree = results.open_study(folder)
     written = []
     with plots.style(style, venue):
-        for name, figure in (module.figures if module else plots.standard)(tree).items():
+        for name, figure in plots.drawn(module, tree).items():
             written += plots.save(figure, folder / "figures" / name, formats, tree.attrs)
     if not quiet:
         for path in written:
@@ -307,7 +314,11 @@ def _figures(a: argparse.Namespace) -> int:
 def _tables(a: argparse.Namespace) -> int:
     from . import results, tables
 
-    print(tables.render(results.open_study(a.folder), a.format))
+    tree = results.open_study(a.folder)
+    if not {"novelty", "agreement"} & tree.children.keys():
+        groups = ", ".join(tree.children) or "nothing"
+        raise InputError(f"tables want novelty or agreement, {a.folder} holds {groups}; read it with archbias.open_study")
+    print(tables.render(tree, a.format))
     return 0
 
 

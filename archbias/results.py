@@ -423,13 +423,16 @@ def open_study(path: str | Path) -> xr.DataTree:
         InputError: there is no store, or the file cannot be read.
     """
     path = Path(path)
-    if path.suffix == ".nc" and path.is_file():
+    if path.suffix == ".nc" and not path.is_dir():
         try:
-            return xr.open_datatree(path, engine="h5netcdf").map_over_datasets(_unicode)
+            tree = xr.open_datatree(path, engine="h5netcdf").map_over_datasets(_unicode)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"wanted numbers that `archbias export` wrote, cannot read {path} ({error}); export them again"
             ) from error
+        if not tree.children:
+            raise InputError(f"wanted numbers that `archbias export` wrote, {path} has no group of them; export them again")
+        return tree
     store = path if path.suffix == ".zarr" else path / "store.zarr"
     if not (store / "zarr.json").is_file():
         raise InputError(f"wanted a study's store at {store}, found none; run the study first: archbias run STUDY --out {path}")

@@ -198,7 +198,7 @@ def _typed(old: Any, value: Any, key: str) -> Any:
         fits = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
         if not fits:
             raise InputError(
-                f"setting {key!r} must be {kind.__name__} like its default {old!r}, got {value!r}; give a {kind.__name__}"
+                f"setting {key!r} must be {kind.__name__} like its default {old!r}, got {value!r}; give such a value"
             )
         return kind(value)
     return value
@@ -285,12 +285,11 @@ def _record(folder: Path) -> dict[str, Any] | None:
         raise InputError(f"{file} is not readable JSON ({error}); delete the folder {folder} or choose another --out") from error
 
 
-@contextlib.contextmanager
-def opened(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
-    """The run folder, made or checked, locked against a second run; yields its record.
+def intended(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -> dict[str, Any]:
+    """The record of a run that is to be in this folder.
 
     Raises:
-        InputError: another study, version or settings live there, another run holds it, or it cannot be written.
+        InputError: another study, version or settings live there.
     """
     record = {
         "study": study.name,
@@ -300,6 +299,25 @@ def opened(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -> 
         "cells": [c.name for c in cells],
         "source": os.path.relpath(study.folder, folder) if study.folder else "",
     }
+    old = _record(folder)
+    for key in ("study", "version", "settings") if old else ():
+        if old.get(key) != json.loads(json.dumps(record[key])):
+            raise InputError(
+                f"{folder} holds a run with {key} {_difference(old.get(key), record[key])}; choose another --out or delete the folder"
+            )
+    return record
+
+
+@contextlib.contextmanager
+def opened(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+    """The run folder, made or checked, locked against a second run; yields its record.
+
+    Raises:
+        InputError: another study, version or settings live there, another run holds it, or it cannot be written.
+    """
+    record = intended(study, settings, folder, cells)
+    images = getattr(settings, "data", None)
+    loaded = images.load() if isinstance(images, Images) else None  # what is refused leaves no folder behind
     try:
         (folder / "cells").mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock")
@@ -309,15 +327,8 @@ def opened(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -> 
     except OSError as error:
         raise InputError(f"cannot write the run folder {folder} ({error.strerror}); choose another --out") from error
     try:
-        old = _record(folder)
-        for key in ("study", "version", "settings") if old else ():
-            if old.get(key) != json.loads(json.dumps(record[key])):
-                raise InputError(
-                    f"{folder} holds a run with {key} {_difference(old.get(key), record[key])}; choose another --out or delete the folder"
-                )
-        images = getattr(settings, "data", None)
-        if isinstance(images, Images):
-            loaded = images.load()
+        intended(study, settings, folder, cells)  # again, now that no other run can begin
+        if loaded is not None:
             manifest = folder / "manifest.json"
             if manifest.is_file():
                 data.Manifest.read(manifest).check(loaded)

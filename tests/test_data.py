@@ -402,6 +402,7 @@ def test_sources_say_what_they_are():
         assert about["licence"]
     assert data.describe("fashion_mnist")["at_hand"] == "1000 images, bundled"
     assert "archbias data fetch celeba --root no/such/place" in data.describe("celeba", "no/such/place")["at_hand"]
+    assert data.describe("digits", "no/such/place")["at_hand"] == "no: leave out the root, these images are embedded"
 
 
 def test_a_notebook_shows_thumbnails_with_escaped_names():

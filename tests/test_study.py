@@ -177,6 +177,15 @@ def test_the_plan_shows_cells_cost_and_what_is_done(counting, tmp_path):
     s = study.load(counting)
     study.run(s, s.settings, tmp_path / "run")
     assert "to do" not in command("run", counting, "--dry-run", "--out", tmp_path / "run").stdout
+    done = command("run", counting, "--set", "word=b", "--dry-run", "--out", tmp_path / "run")
+    assert done.returncode == 2  # as the run itself would say: those cells are none of its own
+    assert "word = 'a', this run wants 'b'" in done.stderr
+
+
+def test_a_run_refused_for_its_images_leaves_no_folder(tmp_path):
+    for wrong in ("data=celebA", "data.n=-3", "data.n=5000"):
+        assert cli.main(["run", "studies/families", "--quiet", "--set", wrong, "--out", str(tmp_path / "run")]) == 2
+    assert not (tmp_path / "run").exists()
 
 
 def test_settings_change_by_dotted_names():
@@ -349,6 +358,29 @@ def test_real_faces_run_through_the_same_study(real_data, tmp_path):
     sample = results.open_study(tmp_path / "run")["samples/sample"]
     assert sample.shape == (5, 4, 3, 32, 32)
     assert torch.isfinite(torch.from_numpy(sample.values)).all()
+
+
+def test_figures_are_of_the_runs_own_study_and_of_what_is_there(counting, tmp_path, capsys):
+    s = study.load(counting)
+    state = study.run(s, s.configure(None, {"fail": "1"}), tmp_path / "run")
+    assert state.failed
+    assert cli.main(["figures", str(tmp_path / "run"), "--study", "studies/mosaic"]) == 2
+    assert "wanted the study 'counting'" in capsys.readouterr().err.replace("\n", " ")
+    (counting / "figures.py").write_text("def figures(tree):\n    return {'x': tree['samples']}\n")
+    assert cli.main(["figures", str(tmp_path / "run")]) == 0  # no group it draws yet: the standard figures, here none
+    assert cli.main(["tables", str(tmp_path / "run")]) == 0
+
+
+def test_numbers_without_tables_say_what_they_hold(tmp_path, capsys):
+    import xarray as xr
+
+    xr.DataTree.from_dict({"law": xr.Dataset({"x": ("seed", [1.0])})}).to_netcdf(tmp_path / "law.nc", engine="h5netcdf")
+    xr.Dataset({"x": ("seed", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    for name, message in (("law", "holds law"), ("other", "has no group"), ("missing", "cannot read")):
+        assert cli.main(["tables", str(tmp_path / f"{name}.nc")]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main(["export", str(tmp_path / "other.nc"), str(tmp_path / "copy.nc")]) == 2
+    assert not (tmp_path / "copy.nc").exists()
 
 
 def test_numbers_are_exported_to_netcdf_only(counting, tmp_path, capsys):

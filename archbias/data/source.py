@@ -82,7 +82,7 @@ class Source:
         if self.files:
             fetch = f"archbias data fetch {self.name}" + (f" --root {root}" if root is not None else "")
             return f"run `{fetch}` or give the root that holds it"
-        return self.manual
+        return self.manual or "leave out the root, these images are embedded"
 
 
 def data_root() -> Path:

@@ -11,7 +11,7 @@
     novelty_realism(ds)        how new against how real
     bias_cards(ds)             measured traits of all families as a clustered heat map; receptive_fields(field) as maps
     training_curves(ds)        loss against steps
-    standard(tree)             those of the above that a store has the groups for
+    standard(tree)             those of the above that a store has the groups for; drawn(module, tree): the study's own, or these
     style, save, color         how figures look, how they are written, and the colour of a family everywhere
 
 Functions of one panel return its Axes (`.figure` is the figure), those of a whole page a Figure. None knows pyplot.
@@ -26,7 +26,7 @@ from .noise import against_noise, locality_scale
 from .plane import novelty_realism
 from .predictors import agreement
 from .spectra import covariance_spectra, covariance_spectrum, radial_spectra
-from .standard import standard
+from .standard import drawn, standard
 from .styles import render, save, style
 from .training import training_curves
 from .variance import mode_variance
@@ -39,6 +39,7 @@ __all__ = [
     "covariance_spectra",
     "covariance_spectrum",
     "density",
+    "drawn",
     "family_grid",
     "family_of",
     "field",

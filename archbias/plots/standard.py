@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,3 +33,13 @@ def standard(tree: xr.DataTree) -> dict[str, Figure]:
     if has("training", "loss"):
         found["training"] = training_curves(tree["training"].to_dataset())
     return {name: f.figure if isinstance(f, Axes) else f for name, f in found.items()}
+
+
+def drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:
+    """What a study's `figures.py` draws; the standard figures without one, or where a group it reads is missing (yet)."""
+    if module is None:
+        return standard(tree)
+    try:
+        return module.figures(tree)
+    except KeyError:
+        return standard(tree)

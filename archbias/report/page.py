@@ -19,7 +19,6 @@ from typing import Any
 import jinja2
 import xarray as xr
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from .. import __version__, plots, results, tables
 from .. import study as studies
@@ -96,7 +95,7 @@ def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[t
 def _figures(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
     captions = CAPTIONS | getattr(module, "CAPTIONS", {})
     with plots.style("notebook"):
-        drawn = _drawn(module, tree)
+        drawn = plots.drawn(module, tree)
         found = []
         for name, figure in drawn.items():
             data = plots.render(figure, "png", tree.attrs, name=name)
@@ -106,16 +105,6 @@ def _figures(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
             encoded = base64.b64encode(data).decode()
             found.append({"name": name, "caption": caption, "alt": alt, "data": encoded, "width": width, "height": height})
     return found
-
-
-def _drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:
-    """The study's figures; those the store has the groups for when a group the study draws is missing."""
-    if module is None:
-        return plots.standard(tree)
-    try:
-        return module.figures(tree)
-    except KeyError:
-        return plots.standard(tree)
 
 
 def _summary(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
