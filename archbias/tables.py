@@ -30,7 +30,7 @@ MEASURES = {  # title, and how good a value is
     "r": ("Pearson r", lambda v: v),
     "r_squared": ("squared Pearson r", lambda v: v),
     "explained": ("explained share 1 - SSE/SST", lambda v: v),
-    "amplitude_ratio": ("amplitude ratio, sample over prediction", lambda v: -np.abs(np.log(np.maximum(v, 1e-300)))),
+    "amplitude_ratio": ("amplitude ratio, prediction over sample", lambda v: -np.abs(np.log(np.maximum(v, 1e-300)))),
     "mse": ("mean squared difference", lambda v: -v),
     "cosine": ("cosine similarity", lambda v: v),
 }
@@ -66,7 +66,7 @@ def novelty(tree: xr.DataTree) -> pd.DataFrame:
     rows = []
     for family in ds["family"].values:
         one = ds.sel(family=family)
-        flags = one["copy"].values.astype(float)
+        flags = one["copy"].values.astype(float) if "copy" in one else np.array([])
         flags = flags[np.isfinite(flags)]
         if flags.size:
             rows.append(_row(family, "copied", binomial(int(flags.sum()), flags.size)))
