@@ -22,7 +22,7 @@ lab: $(VENV)/.ready-lab
 	$(BIN)/jupyter lab notebooks
 
 bench: $(VENV)/.ready
-	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
