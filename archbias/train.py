@@ -194,6 +194,7 @@ def steps(
     labels: bool = False,
     runtime: Runtime = Runtime(),
     name: str = "training",
+    of: object = None,
     every: float = 10.0,
 ) -> Iterator[Step]:
     """Descend the loss; R networks of one architecture at once.
@@ -205,6 +206,7 @@ def steps(
         sigma: R fixed noise levels; the law of `train.noise` when not given.
         labels: whether batches carry the images' labels.
         name: of the checkpoint in `runtime.checkpoint` (followed by the fingerprint), and in the progress note.
+        of: what else the loss and the modules depend on, by its repr; a checkpoint of another is not resumed.
         every: seconds between checkpoints.
 
     Raises:
@@ -223,7 +225,7 @@ def steps(
     scaler = torch.amp.GradScaler("cuda", enabled=train.precision == "fp16")
     average = {k: v.detach().clone() for k, v in net.parameters.items()}
     losses = torch.zeros(train.steps, len(modules), device=device)
-    key = fingerprint(modules[0], images, train, seed, sigma, labels)
+    key = fingerprint(modules[0], images, train, seed, sigma, images.labels.tolist() if labels else None, of)
     file = None if runtime.checkpoint is None else Path(runtime.checkpoint) / f"{name}-{key[:12]}.safetensors"
     start = _restore(file, key, net, average, optimizer, scaler, losses)
     autocast = torch.autocast(device.type, PRECISIONS[train.precision]) if train.precision != "float32" else nullcontext()
@@ -342,7 +344,7 @@ class _Stacked:
         return torch.func.vmap(one, dims)(self.parameters, self.buffers, x, noise, sigma, labels)
 
     def clip(self, norm: float) -> None:
-        grads = [p.grad for p in self.parameters.values()]
+        grads = [p.grad for p in self.parameters.values() if p.grad is not None]
         total = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0).sqrt()
         scale = (norm / (total + 1e-6)).clamp(max=1.0)
         for g in grads:
@@ -426,7 +428,7 @@ def _restore(file: Path | None, key: str, net, average, optimizer, scaler, losse
         for k, v in there.items():
             v.copy_(tensors[f"{prefix}.{k}"])
     for k, p in net.parameters.items():
-        for what in ("step", "exp_avg", "exp_avg_sq"):
+        for what in ("step", "exp_avg", "exp_avg_sq") if f"step.{k}" in tensors else ():  # what the loss does not use has none
             moment = tensors[f"{what}.{k}"]
             optimizer.state[p][what] = moment.to(p.device) if what == "step" else torch.empty_like(p).copy_(moment)
     if scale := json.loads(header["scaler"]):

@@ -202,6 +202,39 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_resumed(tmp_path
 
 
 @pytest.mark.parametrize(
+    "other",
+    [{"predicts": "noise"}, {"precondition": "vp"}, {"padding": "reflect"}],
+    ids=["another target", "another scale", "another border"],
+)
+def test_a_checkpoint_of_another_spec_with_the_same_weights_is_not_resumed(tmp_path, other):
+    data, spec = images(), ResNet(depth=3, width=4, padding="circular", train=Train(steps=5, batch=8))
+    fresh = spec.fit(data).state()
+    replace(spec, **other).fit(data, runtime=Runtime(checkpoint=tmp_path))
+    again = spec.fit(data, runtime=Runtime(checkpoint=tmp_path)).state()
+    assert all(torch.equal(v, fresh[k]) for k, v in again.items())
+
+
+def test_a_checkpoint_of_other_labels_is_not_resumed(tmp_path):
+    data = images()
+    data = replace(data, labels=torch.arange(len(data)) % 2)
+    spec = ResNet(depth=3, width=4, class_labels=True, train=Train(steps=5, batch=8))
+    fresh = spec.fit(data).state()
+    spec.fit(replace(data, labels=1 - data.labels), runtime=Runtime(checkpoint=tmp_path))
+    again = spec.fit(data, runtime=Runtime(checkpoint=tmp_path)).state()
+    assert all(torch.equal(v, fresh[k]) for k, v in again.items())
+
+
+def test_weights_the_output_does_not_depend_on_neither_stop_a_resumed_training_nor_a_stacked_one(tmp_path):
+    """Two convolutions have no layer between them that could be told the level: its embedding gets no gradient."""
+    data, spec = images(), ResNet(depth=2, width=4, train=Train(steps=5, batch=8, clip=0.1))
+    fresh = spec.fit(data, runtime=Runtime(checkpoint=tmp_path)).state()
+    again = spec.fit(data, runtime=Runtime(checkpoint=tmp_path)).state()
+    assert all(torch.equal(v, fresh[k]) for k, v in again.items())
+    stacked = fit_replicates(spec, data, [0, 1], stack=True)[0].state()
+    assert all(torch.allclose(stacked[k], v, atol=1e-5) for k, v in fresh.items())
+
+
+@pytest.mark.parametrize(
     "spec",
     [
         MLP(width=16, depth=3, train=Train(steps=15, batch=8, learning_rate=1e-3, clip=0.01)),

@@ -248,6 +248,7 @@ def fit_replicates(
             labels=spec.class_labels,
             runtime=part,
             name=f"{type(spec).__name__.lower()}{number}",
+            of=spec,
         )
         curves += training.curves(taken)
     common = {"scale": scale, "shape": torch.tensor(images.shape), "classes": torch.tensor(classes, dtype=torch.int64)}
