@@ -178,6 +178,9 @@ def _plan(study, settings, folder: Path) -> int:
         table.add_row(cell.name, ", ".join(cell.after), f"{cell.seconds:.0f} s", "done" if done else "to do")
     out.print(table)
     out.print(f"{len(cells)} cells, about {left:.0f} s left on two cores, into {folder}")
+    usual = {c.name: c.seconds for c in study.plan(study.settings)}
+    if settings != study.settings and all(usual.get(c.name, c.seconds) == c.seconds for c in cells):
+        out.print("the estimates are those of the default settings")
     return 0
 
 

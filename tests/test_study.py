@@ -173,6 +173,8 @@ def test_the_plan_shows_cells_cost_and_what_is_done(counting, tmp_path):
     done = command("run", counting, "--dry-run", "--out", tmp_path / "run")
     assert done.returncode == 0
     assert done.stdout.count("to do") == 4
+    assert "default settings" not in done.stdout
+    assert "default settings" in command("run", counting, "--dry-run", "--preset", "toy").stdout  # its cells' cost is a constant
     assert not (tmp_path / "run").exists()
     s = study.load(counting)
     study.run(s, s.settings, tmp_path / "run")
