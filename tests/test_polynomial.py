@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.polynomial import hermite_e
 
+from archbias import noise, seeds
 from archbias.analytic.polynomial import Polynomial
 from archbias.data import ImageSet
 from archbias.data.plane import SHAPES, plane
+from archbias.distributions import generated_by
 from archbias.errors import InputError
 
 TINY = 1e-10
@@ -257,6 +259,22 @@ def test_levels_may_differ_within_a_batch_and_the_state_rebuilds():
         assert torch.allclose(together[i : i + 1], denoiser(y[i : i + 1], sigma[i]), atol=1e-6)
     again = denoiser.spec.rebuild(denoiser.state())
     assert torch.equal(again(y, sigma), together)
+
+
+@pytest.mark.parametrize("setting", [{}, {"conservative": True}, {"separable": True}], ids=str)
+@pytest.mark.parametrize("count", [1, 3])
+def test_images_that_are_all_alike_are_the_estimate_and_the_law(setting, count):
+    x = seeds.normal([0], (1, 3, 2)).tanh()
+    denoiser = Polynomial(components=2, **setting).fit(ImageSet.from_array(x.repeat(count, 1, 1, 1)))
+    y = 3 * seeds.normal(range(4), (1, 3, 2), dtype=torch.float64)
+    assert torch.allclose(denoiser(y, 0.7), x.double().expand_as(y))
+    law = generated_by(denoiser, noise.cosine(4))
+    assert torch.allclose(law.sample(range(2)), x.double().expand(2, -1, -1, -1))
+    assert torch.allclose(law.mean, x[0].double())
+    assert law.escape == 0
+    assert law.covariance.dense().abs().max() < 1e-20
+    assert law.log_prob(y).isneginf().all()
+    assert law.log_prob(x).item() == 0
 
 
 def test_bad_settings_are_refused():

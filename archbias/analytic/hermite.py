@@ -40,7 +40,7 @@ def total_degree(r: int, degree: int) -> np.ndarray:
     for size in range(degree + 1):
         for chosen in itertools.combinations_with_replacement(range(r), size):
             rows.append(np.bincount(chosen, minlength=r) if size else np.zeros(r, dtype=np.int64))
-    return np.array(rows, dtype=np.int64).reshape(-1, r)
+    return np.array(rows, dtype=np.int64).reshape(len(rows), r)
 
 
 def pure_powers(r: int, degree: int) -> np.ndarray:

@@ -171,6 +171,8 @@ class PolynomialDenoiser(Denoiser):
 
     def _solve(self, sigma: float) -> Tensor:
         moments, alpha, deviation = self._moments, self._alpha(sigma), self._deviation
+        if not self.r:  # all images alike
+            return torch.zeros(self.terms.size, 0, dtype=torch.float64)
         if self.spec.separable:
             out, one = np.zeros((self.terms.size, self.r)), _moment_basis(1, self.spec.degree)
             for j in range(self.r):
