@@ -124,7 +124,12 @@ class Denoiser(abc.ABC):
             (B, C, H, W) with the dtype and device of y; y is left untouched.
         """
         checked = self.check(y, sigma, labels)
-        return self.denoise(y, *checked) if len(y) else y.clone()
+        if not len(y):
+            return y.clone()
+        if not torch.is_inference_mode_enabled():
+            return self.denoise(y, *checked)
+        with torch.inference_mode(False), torch.no_grad():  # what is kept between calls must serve calls with gradients too
+            return self.denoise(y, *checked)
 
     @abc.abstractmethod
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:

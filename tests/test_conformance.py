@@ -59,6 +59,18 @@ def test_output_follows_the_input_and_leaves_it_alone(fitted, images, dtype):
     assert torch.isfinite(x).all()
 
 
+def test_a_call_in_inference_mode_does_not_spoil_later_gradients(fitted, images):
+    denoiser = fitted[1].spec.rebuild(fitted[1].state())  # with nothing kept from earlier calls
+    for dtype in (torch.float32, torch.float64):
+        y = noisy(images, 0.5, dtype)
+        with torch.inference_mode():
+            x = denoiser(y, 0.5)
+        again = denoiser(y.requires_grad_(), 0.5)
+        assert torch.allclose(again, x, atol=1e-4 if dtype == torch.float32 else 1e-9)
+        if again.requires_grad:
+            assert torch.autograd.grad(again.sum(), y)[0].isfinite().all()
+
+
 def test_a_row_alone_is_the_row_in_its_batch_and_sigma_may_vary(fitted, images):
     _, denoiser = fitted
     sigma = torch.tensor([0.1, 0.7, 3.0, 20.0], dtype=torch.float64)
