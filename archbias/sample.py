@@ -60,7 +60,7 @@ def ddim(
         denoised = denoiser(y, s, _rows(labels, rows))
         return denoised + (t / s) * (y - denoised)
 
-    return _integrate(step, noise, sigmas, batch, path, progress)
+    return _integrate(step, noise, sigmas, labels, batch, path, progress)
 
 
 @torch.no_grad()
@@ -87,7 +87,7 @@ def heun(
             return euler
         return y + (t - s) * (slope + (euler - denoiser(euler, t, lab)) / t) / 2
 
-    return _integrate(step, noise, sigmas, batch, path, progress)
+    return _integrate(step, noise, sigmas, labels, batch, path, progress)
 
 
 @torch.no_grad()
@@ -123,7 +123,7 @@ def sde(
         out = denoised + math.sqrt(max(t**2 - u**2, 0.0)) / s * (y - denoised)
         return out + u * _draw(fresh[rows], y) if u else out
 
-    return _integrate(step, noise, sigmas, batch, path, progress)
+    return _integrate(step, noise, sigmas, labels, batch, path, progress)
 
 
 @torch.no_grad()
@@ -184,8 +184,12 @@ def _rows(labels: Tensor | None, rows: slice) -> Tensor | None:
     return None if labels is None else labels[rows]
 
 
-def _integrate(step, noise, sigmas, batch, path, progress) -> Tensor:
+def _integrate(step, noise, sigmas, labels, batch, path, progress) -> Tensor:
     sigmas = levels.check(sigmas).tolist()
+    if labels is not None and len(labels) != len(noise):
+        raise InputError(f"labels must be one per row, got {len(labels)} for {len(noise)} rows; give as many as seeds")
+    if batch is not None and (not isinstance(batch, int) or batch < 1):
+        raise InputError(f"batch must be an integer of at least 1, got {batch!r}; leave it out to denoise all rows at once")
     size, total = batch or max(len(noise), 1), len(sigmas) - 1
     pieces, chunks = [], list(range(0, len(noise), size))
     for number, i in enumerate(chunks):

@@ -21,8 +21,8 @@ from .errors import InputError
 
 def generator(seed: int, stream: int = 0) -> np.random.Generator:
     """The generator of one seed; `stream` separates independent uses of it."""
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"a seed must be an integer of at least 0, got {seed!r}; use for example range(16)")
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+        raise InputError(f"a seed must be an integer of at least 0 and below 2^64, got {seed!r}; use for example range(16)")
     return np.random.Generator(np.random.Philox(key=np.array([seed, stream], dtype=np.uint64)))
 
 

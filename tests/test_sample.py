@@ -124,3 +124,8 @@ def test_bad_settings_are_refused():
         sample.sde(GAUSS, start, noise.cosine(4), seeds=[0, 1], eta=2)
     with pytest.raises(InputError, match="positive step"):
         sample.langevin(GAUSS, start, 0.5, seeds=[0, 1], steps=0, step=0.1)
+    for batch in (0, -1, 1.5):
+        with pytest.raises(InputError, match="batch must be an integer of at least 1"):
+            sample.ddim(GAUSS, start, noise.cosine(4), batch=batch)
+    with pytest.raises(InputError, match="got 3 for 2 rows"):  # the rows would take the first labels
+        sample.ddim(GAUSS, start, noise.cosine(4), labels=torch.tensor([0, 1, 2]))

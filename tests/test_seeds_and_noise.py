@@ -36,8 +36,8 @@ def test_noise_does_not_change_between_releases():
     assert drawn[:2] == pytest.approx([-0.6291, -0.1626], abs=5e-5)
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, "a"])
-def test_a_seed_is_a_non_negative_integer(seed):
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", 2**64])
+def test_a_seed_is_a_non_negative_integer_of_64_bits(seed):
     with pytest.raises(InputError, match="a seed must be an integer"):
         seeds.normal([seed], (2,))
 
