@@ -264,6 +264,8 @@ def _draw(folder: Path, source: Path, style: str, venue: str | None, formats: Se
     with plots.style(style, venue):
         for name, figure in plots.drawn(module, tree).items():
             written += plots.save(figure, folder / "figures" / name, formats, tree.attrs)
+    if not written:
+        err.print(f"no figure: {folder} holds no group of those they are drawn from; finish the run first", markup=False)
     if not quiet:
         for path in written:
             err.print(f"wrote {path}", markup=False)

@@ -83,6 +83,10 @@ def about(long_name: str, units: str = "1") -> dict[str, str]:
 def describe(group: xr.Dataset) -> xr.Dataset:
     """The data set with long_name and units on every variable; an InputError names one that has neither."""
     group = group.copy()
+    for name, index in group.indexes.items():
+        if not index.is_unique:
+            again = index[index.duplicated()][0]
+            raise InputError(f"the labels of a dimension must differ, got {name} = {again!r} twice; rename one")
     for name in group.variables:
         known = VARIABLES.get(name) or COORDINATES.get(name)
         if known:
@@ -173,8 +177,8 @@ def write_cell(path: Path, groups: dict[str, xr.Dataset], attrs: dict[str, str |
 
 
 def _plain(ds: xr.Dataset) -> xr.Dataset:
-    """Text as objects, which NetCDF has a word for."""
-    return ds.assign({k: v.astype(object) for k, v in ds.variables.items() if v.dtype.kind in "UT"})
+    """Text as objects, which NetCDF has a word for; missing text (None, NaN) is empty."""
+    return ds.assign({k: v.astype(object).fillna("") for k, v in ds.variables.items() if v.dtype.kind in "OUT"})
 
 
 def read_cell(path: Path) -> xr.DataTree:
@@ -293,7 +297,7 @@ class _Group:
         self.labels: dict[str, dict] = {}  # dimension -> label -> position
         self.sizes: dict[str, int] = {}  # dimensions without labels
         self.variables: dict[str, tuple[tuple[str, ...], np.dtype, dict]] = {}
-        self.filled: dict[str, int] = {}
+        self.filled: dict[str, dict[int, int]] = {}  # integers and booleans: block of labels -> how many values it holds
         self.arrays: dict[str, zarr.Array] = {}
         self.held: dict[str, np.ndarray] = {}
         self.coordinate_attrs: dict[str, dict] = {}
@@ -318,7 +322,9 @@ class _Group:
                 )
             kind = np.dtype(object) if dtype.kind in "OU" or var.dtype.kind in "OU" else np.promote_types(dtype, var.dtype)
             self.variables[name] = (dims, kind, attrs)
-            self.filled[name] = self.filled.get(name, 0) + var.size
+            if var.dtype.kind in "biu":
+                block = tuple(tuple(variables[d].values.tolist()) if d in variables else n for d, n in var.sizes.items())
+                self.filled.setdefault(name, {})[hash(block)] = var.size
 
     def _shape(self, dims: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(len(self.labels[d]) if d in self.labels else self.sizes[d] for d in dims)
@@ -328,9 +334,8 @@ class _Group:
             _array(group, dim, np.array(list(labels)), (dim,), self.coordinate_attrs[dim])
         for name, (dims, dtype, attrs) in self.variables.items():
             shape = self._shape(dims)
-            holes = self.filled[name] < int(np.prod(shape))
-            if holes and dtype.kind in "biu":
-                dtype = np.dtype(float)
+            if dtype.kind in "biu" and sum(self.filled[name].values()) < int(np.prod(shape)):
+                dtype = np.dtype(float)  # holes are NaN
             attrs = {k: v for k, v in attrs.items() if k != "dtype"}
             text = dtype.kind in "OUT"
             if text or int(np.prod(shape)) * dtype.itemsize <= LARGE:
@@ -352,7 +357,7 @@ class _Group:
             if name not in self.arrays:
                 continue
             where = [
-                np.array([self.labels[d][v] for v in variables[d].values.tolist()]) if d in variables else np.arange(n)
+                np.array([self.labels[d][v] for v in variables[d].values.tolist()], dtype=int) if d in variables else np.arange(n)
                 for d, n in zip(var.dims, var.shape, strict=True)
             ]
             if name in self.held:
@@ -424,6 +429,10 @@ def open_study(path: str | Path) -> xr.DataTree:
     """
     path = Path(path)
     if path.suffix == ".nc" and not path.is_dir():
+        if not path.exists():
+            raise InputError(
+                f"wanted numbers that `archbias export` wrote, {path} does not exist; write them: archbias export RUN {path}"
+            )
         try:
             tree = xr.open_datatree(path, engine="h5netcdf").map_over_datasets(_unicode)
         except (OSError, ValueError) as error:

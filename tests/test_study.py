@@ -370,6 +370,7 @@ def test_figures_are_of_the_runs_own_study_and_of_what_is_there(counting, tmp_pa
     assert "wanted the study 'counting'" in capsys.readouterr().err.replace("\n", " ")
     (counting / "figures.py").write_text("def figures(tree):\n    return {'x': tree['samples']}\n")
     assert cli.main(["figures", str(tmp_path / "run")]) == 0  # no group it draws yet: the standard figures, here none
+    assert "no figure" in capsys.readouterr().err
     assert cli.main(["tables", str(tmp_path / "run")]) == 0
 
 
@@ -378,7 +379,7 @@ def test_numbers_without_tables_say_what_they_hold(tmp_path, capsys):
 
     xr.DataTree.from_dict({"law": xr.Dataset({"x": ("seed", [1.0])})}).to_netcdf(tmp_path / "law.nc", engine="h5netcdf")
     xr.Dataset({"x": ("seed", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
-    for name, message in (("law", "holds law"), ("other", "has no group"), ("missing", "cannot read")):
+    for name, message in (("law", "holds law"), ("other", "has no group"), ("missing", "does not exist")):
         assert cli.main(["tables", str(tmp_path / f"{name}.nc")]) == 2
         assert message in capsys.readouterr().err
     assert cli.main(["export", str(tmp_path / "other.nc"), str(tmp_path / "copy.nc")]) == 2
