@@ -297,7 +297,7 @@ class _Group:
         self.labels: dict[str, dict] = {}  # dimension -> label -> position
         self.sizes: dict[str, int] = {}  # dimensions without labels
         self.variables: dict[str, tuple[tuple[str, ...], np.dtype, dict]] = {}
-        self.filled: dict[str, dict[int, int]] = {}  # integers and booleans: block of labels -> how many values it holds
+        self.filled: dict[str, dict[tuple, int]] = {}  # integers and booleans: block of labels -> how many values it holds
         self.arrays: dict[str, zarr.Array] = {}
         self.held: dict[str, np.ndarray] = {}
         self.coordinate_attrs: dict[str, dict] = {}
@@ -324,7 +324,7 @@ class _Group:
             self.variables[name] = (dims, kind, attrs)
             if var.dtype.kind in "biu":
                 block = tuple(tuple(variables[d].values.tolist()) if d in variables else n for d, n in var.sizes.items())
-                self.filled.setdefault(name, {})[hash(block)] = var.size
+                self.filled.setdefault(name, {})[block] = var.size
 
     def _shape(self, dims: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(len(self.labels[d]) if d in self.labels else self.sizes[d] for d in dims)

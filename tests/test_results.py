@@ -74,6 +74,37 @@ def test_joining_places_every_value_and_leaves_holes_empty(tmp_path_factory, cel
     assert int((ds["nearest_id"] != "").sum()) == len(cells)
 
 
+def test_holes_of_integers_show_even_where_cells_repeat_a_block(tmp_path):
+    """As data_variance, which every family's cell carries, would if it were an integer."""
+    about = results.about("n")
+    for i, (name, where) in enumerate({"n": [0, 1], "m": [0, 1, 2, 3]}.items()):
+        ds = xr.Dataset({name: (("mode",), np.arange(1, len(where) + 1), about)}, {"mode": where})
+        for copy in range(2):
+            results.write_cell(tmp_path / f"{2 * i + copy}.nc", {"g": ds}, {})
+    results.collect([tmp_path / f"{i}.nc" for i in range(4)], tmp_path / "store.zarr", {})
+    ds = results.open_study(tmp_path)["g"]
+    np.testing.assert_array_equal(ds["n"], [1, 2, np.nan, np.nan])
+    np.testing.assert_array_equal(ds["m"], [1, 2, 3, 4])
+    assert ds["m"].dtype.kind == "i"
+
+
+def test_dimensions_of_no_length_are_joined(tmp_path):
+    """One training image has no principal direction."""
+    ds = xr.Dataset({"law_variance": (("law", "mode"), np.zeros((1, 0)))}, {"law": ["linear"], "mode": np.arange(0)})
+    results.write_cell(tmp_path / "a.nc", {"spectrum": ds}, {})
+    results.collect([tmp_path / "a.nc"], tmp_path / "store.zarr", {})
+    assert results.open_study(tmp_path)["spectrum"].sizes == {"law": 1, "mode": 0}
+
+
+def test_a_label_given_twice_is_refused_and_missing_text_is_empty(tmp_path):
+    twice = xr.concat([group("linear"), group("linear")], "family")
+    with pytest.raises(InputError, match="family = 'linear' twice"):  # joined, the last would overwrite the first
+        results.write_cell(tmp_path / "a.nc", {"novelty": twice}, {})
+    apart = xr.concat([group("a", range(2)), group("b", range(3))], "family", join="outer")
+    results.write_cell(tmp_path / "b.nc", {"novelty": apart[["nearest_id"]]}, {})
+    assert results.read_cell(tmp_path / "b.nc")["novelty"]["nearest_id"].values.tolist()[0] == ["a-0", "a-1", ""]
+
+
 def test_large_variables_are_filled_cell_by_cell(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "LARGE", 100)
     rng = np.random.default_rng(0)
