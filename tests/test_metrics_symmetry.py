@@ -71,6 +71,12 @@ def test_nearest_patch_finds_a_mosaic_and_equals_brute_force():
     assert torch.equal(where, want.indices)
 
 
+def test_no_samples_have_maps_of_no_rows():
+    images = torch.zeros(2, 1, 6, 5)
+    assert symmetry.nearest_patch(images[:0], images, size=3).image.shape == (0, 4, 3)
+    assert symmetry.nearest_moved(images[:0], images, shift=1).distance.shape == (0,)
+
+
 def test_percentiles_of_held_out_images_are_uniform_and_copies_are_low():
     images, held_out, fresh = normal(200, 1, 4, 4), normal(300, 1, 4, 4, seed=1), normal(300, 1, 4, 4, seed=2)
     for found in (

@@ -91,7 +91,7 @@ class Patches:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return len(self), self._view[0, 0, 0].numel()
+        return len(self), self._view.shape[3:].numel()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -129,7 +129,7 @@ def nearest_patch(samples: Tensor, images: Tensor, *, size: int = 7, stride: int
     queries, keys = Patches(samples, size, stride), Patches(images, size)
     if queries.shape[1] != keys.shape[1]:
         raise InputError(f"wanted equal channels, got {samples.shape[1]} and {images.shape[1]}; convert one of the sets")
-    parts = [nearest(queries[i : i + 4096], keys, memory=memory) for i in range(0, len(queries), 4096)]
+    parts = [nearest(queries[i : i + 4096], keys, memory=memory) for i in range(0, max(len(queries), 1), 4096)]
     shape = (len(samples), *queries.grid)
     image, row, column = keys.split(torch.cat([p.index for p in parts]))
     maps = (torch.cat([p.distance for p in parts]), image, row, column)
