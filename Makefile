@@ -1,7 +1,7 @@
 # make quickstart   set up, run the main study on the bundled images, leave figures in runs/quickstart
 # make test         set up, lint, check the import contract, run every test
 # make lab          JupyterLab on the notebooks
-# make bench        measure the speed claims
+# make bench        measure the speed claims, into runs/benchmarks; what is published lies in benchmarks/results
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

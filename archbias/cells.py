@@ -23,6 +23,8 @@ from torch import Tensor
 from . import distributions, noise, sample, seeds
 from .data import ImageSet
 from .denoise import Denoiser, Runtime, Spec
+from .errors import InputError
+from .errors import InputError
 from .metrics import agreement, novelty
 from .study import Cell, Images, Work
 
@@ -47,6 +49,11 @@ class Settings:
     steps: int = 20
     schedule: str = "cosine"
     families: dict[str, Spec] = field(default_factory=dict)
+
+    def __post_init__(self):
+        noise.schedule(self.schedule, self.steps)  # complains before anything runs
+        if self.seeds < 1:
+            raise InputError(f"wanted at least one seed to sample from, got seeds={self.seeds}; 16 is usual")
 
     @property
     def sigmas(self) -> Tensor:

@@ -161,7 +161,7 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = "no such kind" if "Expected one of" in str(error) else str(error).splitlines()[0]
         raise InputError(f"wanted device {device!r}, which this machine does not offer ({reason}); use --device cpu") from None
 
 
@@ -312,7 +312,7 @@ def _status(a: argparse.Namespace) -> int:
 
 
 def _figures(a: argparse.Namespace) -> int:
-    _draw(a.folder, _study_folder(a.folder, a.study), a.style, a.venue, a.format.split(","), False)
+    _draw(a.folder, _study_folder(a.folder, a.study), a.style, a.venue, [f.strip() for f in a.format.split(",")], False)
     return 0
 
 

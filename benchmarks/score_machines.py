@@ -1,6 +1,6 @@
 """Seconds of one score on N training images, ours against a chunked torch program written from the definition.
 
-    python benchmarks/score_machines.py [--n 1000] [--threads 2] [--images faces.npz] [--out benchmarks/results]
+    python benchmarks/score_machines.py [--n 1000] [--threads 2] [--images faces.npz] [--out runs/benchmarks]
 
 One query image, 3 x 32 x 32, float32. Without --images the training set is smooth random images, which change no cost but that
 of pruning. The reference streams a softmax over chunks of 64 images, with distances from matrix products; it runs on 128
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--images", type=Path, help="npz with `images`, (N, 3, 32, 32) floats in [-1, 1]")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     data = training(args.n, args.images)

@@ -1,6 +1,6 @@
 """One score on 60 000 grey images that stay on disk: processor seconds and memory beyond the training set, against 6000.
 
-    python benchmarks/streaming.py [--n 60000] [--threads 2] [--images images.npy] [--out benchmarks/results]
+    python benchmarks/streaming.py [--n 60000] [--threads 2] [--images images.npy] [--out runs/benchmarks]
 
 Images are read through a memory map of float32 (N, 1, H, W); without --images one of random smooth 28 x 28 images is written to a
 temporary folder. Memory is the largest amount of anonymous memory seen, looked at every 20 ms, above that before the call:
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=60_000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--images", type=Path, help="npy file, (N, 1, H, W) float32 in [-1, 1]")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     rows = []

@@ -1,6 +1,6 @@
 """Training speed: images/s of `archbias.train` against a training loop written out in plain PyTorch.
 
-    python benchmarks/training.py [--threads 2] [--seconds 10] [--device cpu|cuda] [--busy] [--out benchmarks/results]
+    python benchmarks/training.py [--threads 2] [--seconds 10] [--device cpu|cuda] [--busy] [--out runs/benchmarks]
 
 Both train the same network on the same images with the same mathematics: stratified noise levels, squared error of the
 preconditioned output, Adam, clipped gradients, averaged weights. The two are measured in turns, several times, and
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="for each network, all turns together")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--busy", action="store_true", help="count processor time: for one thread on a machine that others use")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     args = parser.parse_args()
     global BUSY
     BUSY = args.busy
