@@ -24,7 +24,6 @@ from . import distributions, noise, sample, seeds
 from .data import ImageSet
 from .denoise import Denoiser, Runtime, Spec
 from .errors import InputError
-from .errors import InputError
 from .metrics import agreement, novelty
 from .study import Cell, Images, Work
 
@@ -54,6 +53,8 @@ class Settings:
         noise.schedule(self.schedule, self.steps)  # complains before anything runs
         if self.seeds < 1:
             raise InputError(f"wanted at least one seed to sample from, got seeds={self.seeds}; 16 is usual")
+        if self.variance_seeds < 0 or self.variance_seeds == 1:
+            raise InputError(f"a variance wants at least 2 seeds, got variance_seeds={self.variance_seeds}; 0 leaves it out")
 
     @property
     def sigmas(self) -> Tensor:
