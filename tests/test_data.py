@@ -325,6 +325,30 @@ def test_draws_are_uniform():
     assert np.abs(counts - 600).max() < 5 * np.sqrt(2000 * 0.3 * 0.7)
 
 
+def test_a_set_keeps_its_images_whatever_becomes_of_what_it_was_made_of():
+    x = np.linspace(-1, 1, 24, dtype="f4").reshape(2, 1, 3, 4)
+    labels = np.array([3, 5])
+    wanted = ImageSet.from_array(x.copy()).hash
+    for array in (x, torch.from_numpy(x)):
+        images = ImageSet.from_array(array, labels=labels)
+        kept = x.copy(), labels.copy()
+        x[:], labels[:] = 0, 0
+        assert images.hash == wanted
+        assert images.labels.tolist() == [3, 5]
+        x[:], labels[:] = kept
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for array in (frozen, x[::-1][::-1], x[::-1].copy()[::-1], x.astype(">f4"), torch.from_numpy(x).requires_grad_()):
+        assert ImageSet.from_array(array).hash == wanted
+
+
+def test_labels_are_integers():
+    x = torch.zeros(2, 1, 1, 1)
+    assert ImageSet.from_array(x, labels=torch.tensor([2.0, 7.0])).classes == (2, 7)
+    with pytest.raises(InputError, match="labels must be integers"):
+        ImageSet.from_array(x, labels=torch.tensor([0.5, 1.0]))
+
+
 def test_load_and_subset_choose_alike():
     whole = data.load("fashion_mnist")
     assert data.load("fashion_mnist", n=30, seed=7).hash == whole.subset(30, seed=7).hash

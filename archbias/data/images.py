@@ -51,8 +51,10 @@ class ImageSet:
         name: str = "array",
         transform: Sequence[str] = (),
     ) -> ImageSet:
-        """From (N, C, H, W) floats in [-1, 1]; ids default to zero-padded positions."""
-        x = torch.as_tensor(x)
+        """From (N, C, H, W) floats in [-1, 1], copied: what happens to x later is not seen. Ids default to zero-padded positions."""
+        if not isinstance(x, Tensor):  # also read-only, reversed and big-endian arrays, which torch does not take
+            x = np.asarray(x)
+            x = torch.from_numpy(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
         if x.ndim != 4 or not x.is_floating_point() or 0 in x.shape:
             raise InputError(
                 f"images must be floats of shape (N, C, H, W) with N at least 1, got {x.dtype} of shape {tuple(x.shape)}; "
@@ -67,10 +69,14 @@ class ImageSet:
         if len(ids) != len(x) or len(set(ids)) != len(ids):
             raise InputError(f"wanted {len(x)} distinct ids, got {len(ids)} with {len(set(ids))} distinct; give one id per image")
         if labels is not None:
-            labels = torch.as_tensor(labels).long()
+            given = torch.as_tensor(labels)
+            labels = given.to("cpu", torch.int64, copy=True)
             if labels.shape != (len(x),):
                 raise InputError(f"wanted {len(x)} labels, got shape {tuple(labels.shape)}; give one label per image")
-        return cls(x.to(torch.float32).contiguous(), ids, labels, name, tuple(transform))
+            if given.is_floating_point() and bool((labels != given.cpu()).any()):
+                raise InputError(f"labels must be integers, got {given.dtype} with fractions; number the classes 0, 1, 2, ...")
+        x = x.detach().to("cpu", torch.float32, copy=True, memory_format=torch.contiguous_format)
+        return cls(x, ids, labels, name, tuple(transform))
 
     def __len__(self) -> int:
         return len(self.images)
