@@ -224,7 +224,8 @@ def test_settings_no_command_gives_are_said(folder):
 def test_a_run_with_failed_cells_says_so(folder, tmp_path):
     loaded = study.load(folder)
     study.run(loaded, loaded.configure("toy"), tmp_path / "run")
-    path = report.write(tmp_path / "run", folder)
+    with pytest.warns(UserWarning, match="want what this store lacks"):
+        path = report.write(tmp_path / "run", folder)
     assert path == tmp_path / "run" / "report.html"
     words = re.sub(r"\s+", " ", " ".join(Text(path.read_text()).words))
     assert "RuntimeError: <b>no luck</b>" in words

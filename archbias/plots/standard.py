@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import xarray as xr
@@ -41,5 +42,8 @@ def drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:
         return standard(tree)
     try:
         return module.figures(tree)
-    except KeyError:
+    except KeyError as error:
+        warnings.warn(
+            f"the study's own figures want what this store lacks ({error.args[0]}); drawn are the standard ones", stacklevel=2
+        )
         return standard(tree)
