@@ -13,6 +13,7 @@ traceback; cells that do not depend on it go on.
 from __future__ import annotations
 
 import contextlib
+import errno
 import html
 import importlib.util
 import json
@@ -371,11 +372,15 @@ def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
         log.unlink(missing_ok=True)
         if work.runtime.checkpoint is not None:
             shutil.rmtree(work.runtime.checkpoint, ignore_errors=True)
-    except OSError:
+    except Exception as error:
+        if not _of_the_disk(error):
+            results.write_text(log, traceback.format_exc())
         raise
-    except Exception:
-        results.write_text(log, traceback.format_exc())
-        raise
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Whether no cell could be written after this; other errors of the system, such as a missing file, are the cell's own."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Quiet:
@@ -421,9 +426,9 @@ def run(study: Study, settings: Any, folder: str | Path, *, device: str = "cpu",
             error = None
             try:
                 compute(cell, Work(settings, folder, runtime), attrs)
-            except OSError:
-                raise
             except Exception as raised:
+                if _of_the_disk(raised):
+                    raise
                 error = raised
                 failed.add(cell.name)
             listener.end(cell, error)

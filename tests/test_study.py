@@ -372,9 +372,25 @@ def test_figures_are_of_the_runs_own_study_and_of_what_is_there(counting, tmp_pa
     assert cli.main(["figures", str(tmp_path / "run"), "--study", "studies/mosaic"]) == 2
     assert "wanted the study 'counting'" in capsys.readouterr().err.replace("\n", " ")
     (counting / "figures.py").write_text("def figures(tree):\n    return {'x': tree['samples']}\n")
-    assert cli.main(["figures", str(tmp_path / "run")]) == 0  # no group it draws yet: the standard figures, here none
+    with pytest.warns(UserWarning, match="want what this store lacks"):  # the standard figures, here none
+        assert cli.main(["figures", str(tmp_path / "run")]) == 0
     assert "no figure" in capsys.readouterr().err
     assert cli.main(["tables", str(tmp_path / "run")]) == 0
+
+
+def test_a_missing_file_is_the_failure_of_its_cell_and_the_others_go_on(counting, tmp_path):
+    """OSError is also what urllib, Pillow and sockets raise: only a disk that takes nothing more ends the run."""
+    from dataclasses import replace
+
+    def absent(work):
+        Path("/no/such/file").read_bytes()
+
+    s = study.load(counting)
+    settings = s.configure()
+    first, *others = s.cells(settings)
+    state = study.run(replace(s, cells=lambda _: [replace(first, run=absent), *others]), settings, tmp_path / "run")
+    assert state.failed == {first.name: "FileNotFoundError: [Errno 2] No such file or directory: '/no/such/file'"}
+    assert len(state.done) == sum(first.name not in c.after for c in others)
 
 
 def test_numbers_without_tables_say_what_they_hold(tmp_path, capsys):
