@@ -109,6 +109,14 @@ def calibrate(
     shape = images.shape
     candidates = sorted({check_window(k) for k in (windows or range(3, min(shape[1:]) + 1, 2))})
     levels = noise.check(noise.cosine(20) if sigmas is None else sigmas)
+    if held_out is not None and held_out.shape != shape:
+        raise InputError(f"held-out images must have the training images' shape {shape}, got {held_out.shape}; resize them")
+    if labels is not None and len(labels) != len(names):
+        raise InputError(f"labels must be one per seed, got {len(labels)} for {len(names)} seeds; give as many as seeds")
+    if not candidates:
+        raise InputError(
+            f"wanted windows to choose from, got none for {shape[1]}x{shape[2]} images; give for example windows=[1]"
+        )
     machines = [replace(machine, window=k).fit(images) for k in candidates]
     cosine = torch.empty(len(levels) - 1, len(names), len(candidates), dtype=torch.float64)
     error = torch.empty_like(cosine)

@@ -86,3 +86,16 @@ def test_seeds_are_kept_apart_and_bad_input_is_explained():
         calibrate(network, LS(), data, [1], protocol="held-out")
     with pytest.raises(InputError, match="pass the network"):
         calibrate(None, LS(), data, [1])
+
+
+def test_other_shapes_and_other_numbers_of_labels_are_refused():
+    data = images(4)
+    two = ImageSet.from_array(data.images.repeat(1, 2, 1, 1))
+    with pytest.raises(InputError, match=r"shape \(2, 8, 8\)"):  # one channel would be taken for both
+        calibrate(None, LS(), two, [1], protocol="held-out", held_out=data, sigmas=LEVELS)
+    told = ImageSet.from_array(data.images, labels=torch.tensor([0, 1, 0, 1]))
+    for labels in ([0], [0, 1, 1]):
+        with pytest.raises(InputError, match=f"got {len(labels)} for 2 seeds"):
+            calibrate(LS().fit(told), LS(), told, [1, 2], sigmas=LEVELS, labels=torch.tensor(labels), batch=1)
+    with pytest.raises(InputError, match="got none for 2x2 images"):
+        calibrate(Ideal().fit(images(4, 2)), LS(), images(4, 2), [1])
