@@ -75,7 +75,7 @@ def sampled(label: str, spec: Spec, settings: Settings, *, seconds: float = 5.0)
             work.save(label, denoiser)
         x = draw(denoiser, settings, images, work.runtime, f"{label}: sampling")
         groups = {"samples": dataset("sample", x, family=label), "novelty": novelty_of(x, images, label)}
-        if settings.variance_seeds:
+        if settings.variance_seeds and len(images) > 1:  # one image varies in no direction
             more = range(1_000_000, 1_000_000 + settings.variance_seeds)
             many = draw(denoiser, settings, images, work.runtime, f"{label}: variances", more)
             groups["spectrum"] = variances(many, settings, label)
@@ -119,7 +119,8 @@ def law_of(label: str, spec: Spec, settings: Settings, *, seconds: float = 5.0) 
         )
         pushed = law.push(settings.start(images).double()).float()
         predictions = dataset("prediction", pushed, predictor=f"{label} law")
-        return {"distributions": mean, "spectrum": spectrum, "predictions": predictions}
+        groups = {"distributions": mean, "predictions": predictions}
+        return groups | ({"spectrum": spectrum} if len(along) else {})
 
     return Cell(f"law-{label}", run, after=(label,) if spec.trained else (), seconds=seconds)
 

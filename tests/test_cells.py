@@ -1,9 +1,12 @@
 """The settings that studies share."""
 
+import numpy as np
 import pytest
 
-from archbias import cells
+from archbias import cells, plots, results
+from archbias.analytic.linear import Linear
 from archbias.errors import InputError
+from archbias.study import Images, Study, run
 
 
 @pytest.mark.parametrize(
@@ -21,3 +24,16 @@ from archbias.errors import InputError
 def test_settings_no_cell_could_use_are_refused_before_the_first(settings, message):
     with pytest.raises(InputError, match=message):
         cells.Settings(**settings)
+
+
+def test_one_training_image_has_no_spectrum_and_its_figures_are_drawn(tmp_path):
+    x = np.linspace(-1, 1, 36, dtype="f4").reshape(1, 1, 6, 6)
+    np.savez(tmp_path / "one.npz", images=x)
+    settings = cells.Settings(data=Images(name="array", root=str(tmp_path / "one.npz"), n=1), seeds=2, variance_seeds=2, steps=3)
+    made = [f("linear", Linear(), settings) for f in (cells.sampled, cells.law_of)]
+    state = run(Study("one", "", settings, lambda _: made), settings, tmp_path / "run")
+    assert not state.failed
+    tree = results.open_study(tmp_path / "run")
+    assert "spectrum" not in tree.children
+    np.testing.assert_allclose(tree["samples/sample"].values, np.broadcast_to(x, (1, 2, 1, 6, 6)), atol=1e-6)
+    assert set(plots.standard(tree)) == {"samples"}
