@@ -160,6 +160,13 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Delete what a run that was killed while writing left in its folder."""
+    for pattern in ("cells/.*.part", "models/.*.part", "checkpoints/*/.*.part", ".run.json.*.part", ".store.zarr.*"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all."""
     with replacing(path) as part:

@@ -329,6 +329,7 @@ def opened(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -> 
         raise InputError(f"cannot write the run folder {folder} ({error.strerror}); choose another --out") from error
     try:
         intended(study, settings, folder, cells)  # again, now that no other run can begin
+        results.sweep(folder)
         if loaded is not None:
             manifest = folder / "manifest.json"
             if manifest.is_file():

@@ -95,6 +95,23 @@ def test_killed_with_9_and_run_again_ends_with_the_same_values(counting, tmp_pat
     assert [p.name for p in killed.rglob("*.part")] == []
 
 
+def test_what_a_killed_run_was_writing_is_swept_by_the_next(counting, tmp_path):
+    s, run = study.load(counting), tmp_path / "run"
+    study.run(s, s.settings, run)
+    files = [run / "cells/.f1.nc.ab12.part", run / "models/.unet.safetensors.part", run / "checkpoints/f1/.unet.safetensors.part"]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("half")
+    for folder in (".store.zarr.cd34.part", ".store.zarr.ef56.old"):
+        (run / folder / "samples").mkdir(parents=True)
+    kept = run / "notes.part"
+    kept.write_text("mine")
+    study.run(s, s.settings, run)
+    assert kept.read_text() == "mine"
+    assert not [p for p in run.rglob(".*") if p.suffix in (".part", ".old")]
+    assert results.open_study(run)["novelty/distance"].shape == (4, 5)
+
+
 def test_training_killed_with_9_resumes_to_the_same_values(tmp_path):
     """The real thing: a network killed while it trains; the rest of its steps and its samples are bit for bit the same."""
     words = ["studies/families", "--preset", "toy", "--quiet", "--set", "families.unet.train.steps=120", "--out"]
