@@ -139,7 +139,8 @@ class NetworkDenoiser(Denoiser):
         if fresh:
             for name, v in cast.items():
                 if name.startswith("net.") and v.ndim == 4:
-                    cast[name] = v.contiguous(memory_format=torch.channels_last)
+                    # not `contiguous`, which leaves the strides of 1x1 kernels, and the sums they choose, as they were read
+                    cast[name] = torch.empty_like(v, memory_format=torch.channels_last).copy_(v)
         return cast
 
     @property
