@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def abar_of(sigma: Tensor) -> Tensor:
 
 
 def _steps(steps: int) -> int:
-    if not isinstance(steps, int) or steps < 1:
+    if not isinstance(steps, Integral) or steps < 1:
         raise InputError(f"the number of noise steps must be an integer of at least 1, got {steps!r}; 20 is usual")
     return steps
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -153,7 +154,7 @@ def langevin(
     Returns:
         (B, C, H, W) last states, or with `path` (steps + 1, B, C, H, W).
     """
-    if not step > 0 or not isinstance(steps, int) or steps < 1:
+    if not step > 0 or not isinstance(steps, Integral) or steps < 1:
         raise InputError(f"wanted a positive step and at least 1 of them, got step {step} and steps {steps}; try sigma**2 / 10")
     fresh, y = _streams(seeds, len(start)), start
     states = [y]
@@ -188,7 +189,7 @@ def _integrate(step, noise, sigmas, labels, batch, path, progress) -> Tensor:
     sigmas = levels.check(sigmas).tolist()
     if labels is not None and len(labels) != len(noise):
         raise InputError(f"labels must be one per row, got {len(labels)} for {len(noise)} rows; give as many as seeds")
-    if batch is not None and (not isinstance(batch, int) or batch < 1):
+    if batch is not None and (not isinstance(batch, Integral) or batch < 1):
         raise InputError(f"batch must be an integer of at least 1, got {batch!r}; leave it out to denoise all rows at once")
     size, total = batch or max(len(noise), 1), len(sigmas) - 1
     pieces, chunks = [], list(range(0, len(noise), size))

@@ -349,6 +349,11 @@ def test_labels_are_integers():
         ImageSet.from_array(x, labels=torch.tensor([0.5, 1.0]))
 
 
+def test_numbers_of_numpy_count_too():
+    assert data.load("fashion_mnist", n=np.int64(5)).hash == data.load("fashion_mnist", n=5).hash
+    assert torch.equal(archbias.noise.cosine(np.int32(7)), archbias.noise.cosine(7))
+
+
 def test_load_and_subset_choose_alike():
     whole = data.load("fashion_mnist")
     assert data.load("fashion_mnist", n=30, seed=7).hash == whole.subset(30, seed=7).hash

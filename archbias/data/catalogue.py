@@ -8,6 +8,7 @@ The order is: choose ids, decode, crop, resize, map bytes to [-1, 1]. The first 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def load(
         manifest = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
         ids = list(manifest.images)
     listing = about.listing(root)
-    if root is None and about.embedded and about.files and isinstance(n, int) and n > len(listing.ids):
+    if root is None and about.embedded and about.files and isinstance(n, Integral) and n > len(listing.ids):
         raise InputError(
             f"wanted {n} images, got {listing.origin}; run `archbias data fetch {name}` and give root={data_root() / name}"
         )

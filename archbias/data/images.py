@@ -11,6 +11,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -167,7 +168,7 @@ def choose(known: Sequence[str], n: int | None, seed: int | None, ids: Sequence[
             raise InputError(f"wanted distinct ids, got {len(ids)} with {len(set(ids))} distinct; name each image once")
         return [place[name] for name in ids]
     n = len(known) if n is None else n
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
         raise InputError(f"the number of images must be an integer of at least 1, got {n!r}; 1000 is usual")
     if n > len(known):
         raise InputError(f"wanted {n} images, got {len(known)} in {where}; ask for at most {len(known)} or add images")

@@ -12,6 +12,7 @@ A set is centred and divided by its largest absolute coordinate times 1.05, so t
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def plane(name: str, n: int = 1000, seed: int = 0) -> ImageSet:
     """n points of the set `name` (moons, ring, grid, spiral, pinwheel); the same seed gives the same points."""
     if name not in SHAPES:
         raise InputError(f"unknown plane set {name!r}; {nearest(name, SHAPES)}")
-    if not isinstance(n, int) or n < 2:
+    if not isinstance(n, Integral) or n < 2:
         raise InputError(f"a plane set wants at least 2 points, got {n!r}; 1000 is usual")
     points = SHAPES[name](n, np.random.default_rng(seed))
     points = points - (points.min(0) + points.max(0)) / 2
