@@ -186,6 +186,18 @@ def test_rows_order_and_threads(spec):
     torch.testing.assert_close(shuffled, whole, atol=2e-6, rtol=0)
 
 
+def test_where_arrays_lie_in_memory_changes_no_bit():
+    """The last pixel's stretch of sixteen sources ends where the next array may begin."""
+    data = images(50, (3, 16, 16))
+    denoiser, y, before = LS(window=3).fit(data), noisy(data, 0.5, 3), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = {denoiser(y, 0.5).numpy().tobytes() for _ in range(40)}
+    finally:
+        torch.set_num_threads(before)
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize("parts", [1, 3, 16])
 def test_the_split_of_the_training_set_is_only_rounding(parts, monkeypatch):
     data = images(70, (3, 6, 6))

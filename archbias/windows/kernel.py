@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, prange, types
 from numba.extending import intrinsic
 
@@ -80,6 +81,23 @@ def inlined(typing):
             '"no-signed-zeros-fp-math"="true"',
         ):
             set.add(builder.function.attributes, wish)  # llvmlite's own `add` knows no string attributes
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def apart(typing):
+    """Promise that what the function that calls this writes through one of its pointers it reads through no other.
+
+    Without the promise loops are compiled twice, and a test of addresses chooses the slow one where arrays lie within 256 bytes of
+    each other: which it is depends on where the system put them, and so would the last digit.
+    """
+
+    def generate(context, builder, signature, arguments):
+        for argument in builder.function.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -146,12 +164,12 @@ def _load(images, members, centre, direct, window, wrap, phi, half, values):
     half[:] = 0
     if not direct:
         up, down, left, right = window
-        square = np.zeros((height, width * LANES))
-        lines = np.zeros((height, width * LANES))
+        full = width * LANES
+        square = np.zeros((height, full))
+        lines = np.zeros((height, full))
         for r in range(height):
             for ch in range(channels):
-                _half_square(square[r], phi[r, ch])
-        full = width * LANES
+                _half_square(at(square, r * full), at(phi, (r * channels + ch) * full), full)
         for r in range(height):
             if r == 0:
                 for u in range(up, down + 1):
@@ -192,13 +210,6 @@ def _box(out, x, left, right, wrap):
             own[l] = total[l]
 
 
-@njit(fastmath=FAST)
-def _half_square(out, x):
-    inlined()
-    for i in range(len(out)):
-        out[i] += np.float64(x[i]) * np.float64(x[i]) / 2
-
-
 # From here on arrays are pointers (`at`) and numbers of elements: slices would cost more than the short loops over them.
 
 
@@ -209,6 +220,7 @@ def _slide(v, f, y, phi, g, z, chi, channels, full, n):
     Channels of phi and chi are `full` apart.
     """
     inlined()
+    apart()
     if channels == 3:
         a, b, c = f * y[0], f * y[1], f * y[2]
         d, e, h = g * z[0], g * z[1], g * z[2]
@@ -222,10 +234,20 @@ def _slide(v, f, y, phi, g, z, chi, channels, full, n):
                 v[i] += a * phi[ch * full + i] + d * chi[ch * full + i]
 
 
+@njit(fastmath=FAST)
+def _half_square(out, x, n):
+    """out += x^2 / 2 in float64."""
+    inlined()
+    apart()
+    for i in range(n):
+        out[i] += np.float64(x[i]) * np.float64(x[i]) / 2
+
+
 @njit
 def _direct(v, s, y, phi, channels, full, n):
     """v -= s (y - phi)^2 / 2, y not scaled."""
     inlined()
+    apart()
     for ch in range(channels):
         for i in range(n):
             t = y[ch] - phi[ch * full + i]
@@ -236,6 +258,7 @@ def _direct(v, s, y, phi, channels, full, n):
 def _add(d, f, v, n):
     """d += f v, f = 1 or -1."""
     inlined()
+    apart()
     for i in range(n):
         d[i] += f * v[i]
 
@@ -244,6 +267,7 @@ def _add(d, f, v, n):
 def _move(d, v, w, n):
     """d += v - w."""
     inlined()
+    apart()
     for i in range(n):
         d[i] += v[i] - w[i]
 
@@ -252,6 +276,7 @@ def _move(d, v, w, n):
 def _below(d, half, m, t, n):
     """t = d - half - m in float32; returns the maximum of d - half."""
     inlined()
+    apart()
     top = d[0] - half[0]
     for i in range(n):
         x = d[i] - half[i]
@@ -264,6 +289,7 @@ def _below(d, half, m, t, n):
 def _weigh(t, m, values, channels, full, n, stat):
     """Add exp2(t - m) and its weighted values, in float32 over one stretch and float64 between stretches."""
     inlined()
+    apart()
     if channels == 3:
         s = a = b = c = np.float32(0)
         for i in range(n):
@@ -292,6 +318,7 @@ def _weigh(t, m, values, channels, full, n, stat):
 def _weigh_double(d, half, m, rate, values, channels, full, n, stat):
     """The same in float64, with the energy sum w (d - half - m)."""
     inlined()
+    apart()
     bits = rate * (1 / math.log(2))
     s = energy = 0.0
     for i in range(n):
@@ -312,6 +339,7 @@ def _weigh_double(d, half, m, rate, values, channels, full, n, stat):
 def _keep(d, half, members, n, place, pixels, keep, logits, sources):
     """Insert what beats the weakest of the kept; `place` is the flat position of the first source."""
     inlined()
+    apart()
     last = keep - 1
     for i in range(n):
         x = np.float64(d[i] - half[i])

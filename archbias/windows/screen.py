@@ -25,7 +25,7 @@ from numba import njit, prange
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .geometry import Geometry
-from .kernel import ACC, DROPPED, FAR, FAST, LANES, E, M, S, inlined
+from .kernel import ACC, DROPPED, FAR, FAST, LANES, E, M, S, apart, inlined
 
 RANK = 16  # coordinates of the embedding
 FREQUENCIES = 8  # cosines along an axis that may be chosen
@@ -76,6 +76,7 @@ def coordinates(images: np.ndarray, centre: np.ndarray, geometry: Geometry) -> t
 def _weighted(out, x, f):
     """out += f x."""
     inlined()
+    apart()
     for i in range(len(out)):
         out[i] += f * x[i]
 
@@ -84,6 +85,7 @@ def _weighted(out, x, f):
 def _squares(out, x):
     """out += x^2."""
     inlined()
+    apart()
     for i in range(len(out)):
         out[i] += x[i] * x[i]
 
@@ -92,6 +94,7 @@ def _squares(out, x):
 def _finish(total, e, h):
     """The last coordinate from the squared norms of the windows, total, and of their coefficients, h; then h = (1 - SLACK) ||e||^2 / 2."""
     inlined()
+    apart()
     last = len(e) - 1
     for i in range(len(h)):
         kept = 0.0
@@ -140,6 +143,7 @@ def embed(x, chosen, row_waves, column_waves, e, h):
 def _bounds(a, e, h, i0, i1, g):
     """g = a . e - h over [i0, i1), the half of what is to be compared with a squared distance; returns the largest."""
     inlined()
+    apart()
     n = i1 - i0
     a0, a1, a2, a3, a4, a5, a6, a7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
     b0, b1, b2, b3, b4, b5, b6, b7 = a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15]
