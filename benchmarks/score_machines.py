@@ -137,13 +137,15 @@ def main() -> None:
     totals = {}
     for batch in (1, 4):
         start = seeds.normal(range(batch), data.shape)
-        spent = timed(lambda start=start: sample.ddim(scales, start, noise.cosine(20)), 1)
+        spent = timed(lambda start=start: sample.ddim(scales, start, noise.cosine(20)), args.repeats)
         totals[f"bbels 20 steps, celeba-resnet scales, {batch} seed(s), seconds a seed"] = {
             k: v / batch for k, v in spent.items()
         }
     levels = torch.tensor([2.0, 0.0])
-    single = timed(lambda: BBELS(window=3).fit(data)(2 * draw, 2.0), 1)
-    every = timed(lambda: calibrate(LS(window=3).fit(data), BBELS(), data, [0], sigmas=levels, windows=range(3, 20, 2)), 1)
+    single = timed(lambda: BBELS(window=3).fit(data)(2 * draw, 2.0), args.repeats)
+    every = timed(
+        lambda: calibrate(LS(window=3).fit(data), BBELS(), data, [0], sigmas=levels, windows=range(3, 20, 2)), args.repeats
+    )
     totals["calibration step, nine windows 3 to 19, over the costliest single window"] = {
         k: every[k] / single[k] for k in ("wall", "processor")
     }
