@@ -105,14 +105,10 @@ def calibrate(
         progress: called as progress(done, total) after each noise level and batch.
     """
     names = tuple(fit_seeds)
-    _check(network, machine, protocol, held_out, names)
+    _check(network, machine, protocol, images, held_out, names, labels)
     shape = images.shape
     candidates = sorted({check_window(k) for k in (windows or range(3, min(shape[1:]) + 1, 2))})
     levels = noise.check(noise.cosine(20) if sigmas is None else sigmas)
-    if held_out is not None and held_out.shape != shape:
-        raise InputError(f"held-out images must have the training images' shape {shape}, got {held_out.shape}; resize them")
-    if labels is not None and len(labels) != len(names):
-        raise InputError(f"labels must be one per seed, got {len(labels)} for {len(names)} seeds; give as many as seeds")
     if not candidates:
         raise InputError(
             f"wanted windows to choose from, got none for {shape[1]}x{shape[2]} images; give for example windows=[1]"
@@ -147,7 +143,15 @@ def calibrate(
     return Calibration(schedule, protocol, names, levels, k, cosine, error, k[choice])
 
 
-def _check(network: Denoiser | None, machine: Spec, protocol: str, held_out: ImageSet | None, names: tuple[int, ...]) -> None:
+def _check(
+    network: Denoiser | None,
+    machine: Spec,
+    protocol: str,
+    images: ImageSet,
+    held_out: ImageSet | None,
+    names: tuple[int, ...],
+    labels: Tensor | None,
+) -> None:
     if protocol not in PROTOCOLS:
         raise InputError(f"unknown calibration protocol {protocol!r}; {nearest(protocol, PROTOCOLS)}")
     if "window" not in {f.name for f in fields(machine)}:
@@ -158,6 +162,12 @@ def _check(network: Denoiser | None, machine: Spec, protocol: str, held_out: Ima
         raise InputError("the protocol held-out takes held_out images and no network; pass network=None and held_out=ImageSet")
     if protocol != "held-out" and (network is None or held_out is not None):
         raise InputError(f"the protocol {protocol} takes a network and no held_out images; pass the network or choose held-out")
+    if held_out is not None and held_out.shape != images.shape:
+        raise InputError(
+            f"held-out images must have the training images' shape {images.shape}, got {held_out.shape}; resize them"
+        )
+    if labels is not None and len(labels) != len(names):
+        raise InputError(f"labels must be one per seed, got {len(labels)} for {len(names)} seeds; give as many as seeds")
 
 
 def _agreement(machine: Tensor, target: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

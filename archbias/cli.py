@@ -159,9 +159,13 @@ def _check_device(device: str) -> None:
     import torch
 
     try:
-        torch.empty(1, device=device)
+        kind = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"wanted a device of torch, got {device!r}; use cpu, cuda or cuda:1") from None
+    try:
+        torch.empty(1, device=kind)
     except (RuntimeError, AssertionError) as error:
-        reason = "no such kind" if "Expected one of" in str(error) else str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise InputError(f"wanted device {device!r}, which this machine does not offer ({reason}); use --device cpu") from None
 
 

@@ -397,7 +397,7 @@ def publish(tree: xr.DataTree, path: Path) -> None:
     lay. `open_study` reads the file, which is written whole or not at all.
 
     Args:
-        tree: of `open_study`. path: the .nc file, in a folder that exists.
+        tree: of `open_study`. path: the .nc file; its folder is made.
 
     Raises:
         OSError: it cannot be written.

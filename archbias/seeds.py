@@ -11,6 +11,7 @@ Source of the generator: Salmon et al., *Parallel random numbers: as easy as 1, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from .errors import InputError
 
 def generator(seed: int, stream: int = 0) -> np.random.Generator:
     """The generator of one seed; `stream` separates independent uses of it."""
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**64:
         raise InputError(f"a seed must be an integer of at least 0 and below 2^64, got {seed!r}; use for example range(16)")
     return np.random.Generator(np.random.Philox(key=np.array([seed, stream], dtype=np.uint64)))
 

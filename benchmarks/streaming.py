@@ -54,6 +54,7 @@ def measured(call) -> tuple[float, float]:
 
 
 def on_disk(path: Path, n: int) -> Path:
+    """Write n random smooth images there, a block at a time."""
     rng = np.random.default_rng(0)
     images = np.lib.format.open_memmap(path, "w+", np.float32, (n, 1, 28, 28))
     for i in range(0, n, BLOCK):
@@ -73,7 +74,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = args.images or on_disk(Path(folder) / "images.npy", args.n)
-        images = torch.from_numpy(np.load(path, mmap_mode="r+"))
+        images = torch.from_numpy(np.load(path, mmap_mode="c"))
         y = images[:1] + SIGMA * torch.randn(images[:1].shape, generator=torch.Generator().manual_seed(0))
         for kind, window in MACHINES:
             pairs = geometry(kind, window, *y.shape[2:])

@@ -100,7 +100,7 @@ def believe(
     screen = Screen(images.numpy(), members, geometry, cut / unit)
     whole = np.full(len(rows), geometry.whole and not double)
     sharp = np.zeros_like(whole) if whole.all() else screen.worth(rows, levels, direct)
-    centre = np.zeros(c) if direct else images[torch.from_numpy(np.asarray(chosen[:CENTRE]))].double().mean((0, 2, 3)).numpy()
+    centre = np.zeros(c) if direct else images.numpy()[chosen[:CENTRE]].mean((0, 2, 3), np.float64)
     scale = unit / levels**2
     queries = rows if direct else (rows - centre) * scale[:, None, None, None]
     single = ~np.array(double) & single_is_enough(geometry, rows - centre, levels)

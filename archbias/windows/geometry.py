@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 
 import numpy as np
 
@@ -23,7 +24,7 @@ KINDS = ("ls", "els", "inside", "bbels")
 
 def check_window(window: int) -> int:
     """An odd, positive integer, or an InputError."""
-    if isinstance(window, bool) or not isinstance(window, int | np.integer) or window < 1 or window % 2 == 0:
+    if isinstance(window, bool) or not isinstance(window, Integral) or window < 1 or window % 2 == 0:
         raise InputError(f"a window must be an odd positive integer, so that it has a centre, got {window!r}; use for example 7")
     return int(window)
 
