@@ -5,20 +5,28 @@ denoiser = archbias.FAMILIES["els"](window=7).fit(images)  a denoiser
 noise = archbias.seeds.normal(range(16), images.shape)
 sigmas = archbias.noise.cosine(20)
 samples = archbias.sample.ddim(denoiser, noise, sigmas)
-law = archbias.distributions.generated_by(denoiser, sigmas)  a generated distribution, where one is known
+law = archbias.distributions.generated_by(denoiser, sigmas)  a generated distribution, where one is
+    known
 """
 
 from importlib import import_module
 
+from . import moved
+
 __version__ = "0.1.0"
 
-_FROM = {"load": "data", "ImageSet": "data", "FAMILIES": "families", "open_study": "results", "InputError": "errors"}
+moved.install()
+
+_FROM = {
+    "load": "data",
+    "ImageSet": "data",
+    "FAMILIES": "families",
+    "open_study": "store",
+    "InputError": "errors",
+    "SCHEDULES": "posteriors.windows",
+}
 _MODULES = [
     "adapters",
-    "analytic",
-    "calibrate",
-    "cells",
-    "compare",
     "data",
     "denoise",
     "distributions",
@@ -28,15 +36,14 @@ _MODULES = [
     "nets",
     "noise",
     "plots",
+    "posteriors",
     "probes",
+    "regressions",
     "report",
-    "results",
     "sample",
     "seeds",
+    "store",
     "study",
-    "tables",
-    "train",
-    "windows",
 ]
 
 __all__ = [*_FROM, *_MODULES]
@@ -46,7 +53,7 @@ def __getattr__(name: str):
     """Names of the package on first use, so that `import archbias` stays quick."""
     if name in _FROM:
         return getattr(import_module(f"archbias.{_FROM[name]}"), name)
-    if name in _MODULES:
+    if name in _MODULES or name in moved.MOVED:
         return import_module(f"archbias.{name}")
     raise AttributeError(f"module 'archbias' has no attribute {name!r}")
 

@@ -7,10 +7,13 @@ A model is given y or u, is told the level in its own way, and predicts one of
 
     image   x0                                  D = x0
     noise   eps                                 D = y - sigma eps
-    v       sqrt(abar) eps - sqrt(1 - abar) x0  D = (u - sigma v) / sqrt(1 + sigma^2)      Salimans & Ho 2022, section 4
+    v       sqrt(abar) eps - sqrt(1 - abar) x0  D = (u - sigma v) / sqrt(1 + sigma^2)      Salimans
+        & Ho 2022, section 4
 
-`from_diffusers`, `from_module` and `from_callable` make a Denoiser of it; `to_diffusers`, `to_module` and `to_callable` go back.
-The diffusers library is not imported: a network with `.config` and a scheduler with `.alphas_cumprod` are enough.
+`from_diffusers`, `from_module` and `from_callable` make a Denoiser of it; `to_diffusers`,
+`to_module` and `to_callable` go back.
+The diffusers library is not imported: a network with `.config` and a scheduler with
+`.alphas_cumprod` are enough.
 """
 
 from __future__ import annotations
@@ -56,19 +59,35 @@ class Adapted(Spec):
         _choose("predicts", self.predicts, PREDICTIONS)
         _choose("input", self.input, INPUTS)
         if self.clip is not None and not self.clip > 0:
-            raise InputError(f"clip must be a positive bound or None, got {self.clip!r}; 1.0 keeps images in [-1, 1]")
+            raise InputError(
+                f"clip must be a positive bound or None, got {self.clip!r}; 1.0 keeps images in "
+                "[-1, 1]"
+            )
 
     def fit(self, images: Any, *, runtime: Runtime = Runtime()) -> Denoiser:
-        raise InputError(f"{self.model} is fitted already, got images to fit it to; sample the adapted denoiser as it is")
+        raise InputError(
+            f"{self.model} is fitted already, got images to fit it to; sample the adapted denoiser "
+            "as it is"
+        )
 
     def rebuild(self, state: dict[str, Tensor]) -> Denoiser:
-        raise InputError(f"wanted the code of {self.model}, got its tensors alone; build the model again and adapt it")
+        raise InputError(
+            f"wanted the code of {self.model}, got its tensors alone; build the model again and "
+            "adapt it"
+        )
 
 
 class AdaptedDenoiser(Denoiser):
     """D from what a model predicts; the model's parameters follow the dtype and device of y."""
 
-    def __init__(self, spec: Adapted, shape: tuple[int, int, int], classes: int, call: Callable, model: nn.Module | None):
+    def __init__(
+        self,
+        spec: Adapted,
+        shape: tuple[int, int, int],
+        classes: int,
+        call: Callable,
+        model: nn.Module | None,
+    ):
         super().__init__(spec, shape, _tensors(model))
         self.classes = tuple(range(classes))
         self._call, self._model = call, model
@@ -76,15 +95,19 @@ class AdaptedDenoiser(Denoiser):
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.classes and labels is None:
             raise InputError(
-                f"{self.spec.model} is class-conditional, got no labels; give one of 0 to {len(self.classes) - 1} per row"
+                f"{self.spec.model} is class-conditional, got no labels; give one of 0 to "
+                f"{len(self.classes) - 1} per row"
             )
         s = sigma[:, None, None, None]
         c = (1 + s**2).rsqrt()
-        out = self._call(self._functional(y), c * y if self.spec.input == "vp" else y, sigma, labels)
+        out = self._call(
+            self._functional(y), c * y if self.spec.input == "vp" else y, sigma, labels
+        )
         if not isinstance(out, Tensor) or out.shape != y.shape:
             got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
             raise InputError(
-                f"{self.spec.model} must return a tensor of shape {tuple(y.shape)}, got {got}; wrap it so that it does"
+                f"{self.spec.model} must return a tensor of shape {tuple(y.shape)}, got {got}; "
+                "wrap it so that it does"
             )
         out = out.to(y)
         if self.spec.predicts == "noise":
@@ -113,11 +136,12 @@ def from_module(
     """A network as a denoiser; a copy of it in evaluation mode is kept.
 
     Args:
-        module: called as module(input, level), with the labels (B,) after it if there are classes; without a level as
-            module(input).
+        module: called as module(input, level), with the labels (B,) after it if there are classes;
+            without a level as module(input).
         shape: (C, H, W).
         predicts, input: see the head of this module.
-        level: from sigma (B,) to what the module is told, for example `lambda s: s.log() / 4`; None for a noise-blind module.
+        level: from sigma (B,) to what the module is told, for example `lambda s: s.log() / 4`; None
+            for a noise-blind module.
         classes: the labels are 0 to classes - 1; 0 for none.
         clip: bound on the denoised pixels.
     """
@@ -131,12 +155,18 @@ def from_module(
 
 
 def from_callable(
-    model: Callable[..., Tensor], shape: tuple[int, int, int], *, classes: int = 0, clip: float | None = None
+    model: Callable[..., Tensor],
+    shape: tuple[int, int, int],
+    *,
+    classes: int = 0,
+    clip: float | None = None,
 ) -> Denoiser:
-    """A k-diffusion or EDM style model, called as model(y, sigma) or model(y, sigma, labels) -> D, sigma (B,).
+    """A k-diffusion or EDM style model, called as model(y, sigma) or model(y, sigma, labels) -> D,
+    sigma (B,).
 
-    Used as it is: it stays on its own device and in its own dtype, and its output is cast to that of y. EDM's own networks
-    take labels one-hot: give `lambda y, s, l: net(y, s, torch.nn.functional.one_hot(l, 10).float())`.
+    Used as it is: it stays on its own device and in its own dtype, and its output is cast to that
+    of y. EDM's own networks take labels one-hot: give
+    `lambda y, s, l: net(y, s, torch.nn.functional.one_hot(l, 10).float())`.
     """
     name = getattr(model, "__name__", type(model).__name__)
 
@@ -147,23 +177,35 @@ def from_callable(
 
 
 def from_diffusers(
-    unet: nn.Module, scheduler: Any, *, shape: tuple[int, int, int] | None = None, clip: float | None = None
+    unet: nn.Module,
+    scheduler: Any,
+    *,
+    shape: tuple[int, int, int] | None = None,
+    clip: float | None = None,
 ) -> Denoiser:
-    """A pixel-space network of the diffusers library (UNet2DModel) with the scheduler it was trained with.
+    """A pixel-space network of the diffusers library (UNet2DModel) with the scheduler it was
+    trained with.
 
-    Between the levels the network was trained at, the time step is interpolated linearly in ln sigma; a network with learned
-    time embeddings is told the nearest whole step. A network that also predicts a variance is read up to its first C channels.
+    Between the levels the network was trained at, the time step is interpolated linearly in ln
+    sigma; a network with learned time embeddings is told the nearest whole step. A network that
+    also predicts a variance is read up to its first C channels.
 
     Args:
         scheduler: any with `alphas_cumprod`; its `prediction_type` says what the network predicts.
         shape: (C, H, W) where the network's configuration does not say.
-        clip: bound on the denoised pixels. The scheduler's own `clip_sample` bounds D without changing the noise direction
-            unless `use_clipped_model_output` is set; clip=1 here equals the two together.
+        clip: bound on the denoised pixels. The scheduler's own `clip_sample` bounds D without
+            changing the noise direction unless `use_clipped_model_output` is set; clip=1 here
+            equals the two together.
     """
     config = getattr(unet, "config", None)
-    if config is None or not hasattr(config, "in_channels") or getattr(config, "cross_attention_dim", None):
+    if (
+        config is None
+        or not hasattr(config, "in_channels")
+        or getattr(config, "cross_attention_dim", None)
+    ):
         raise InputError(
-            f"wanted an unconditional or class-conditional pixel-space UNet2DModel, got {type(unet).__name__}; "
+            "wanted an unconditional or class-conditional pixel-space UNet2DModel, got "
+            f"{type(unet).__name__}; "
             "adapt other networks with archbias.adapters.from_module"
         )
     if shape is None:
@@ -189,33 +231,44 @@ def from_diffusers(
 
 
 def sigmas_of(scheduler: Any, steps: int) -> Tensor:
-    """The noise levels at which a diffusers scheduler calls its network in that many steps, and the level it ends on.
+    """The noise levels at which a diffusers scheduler calls its network in that many steps, and the
+    level it ends on.
 
-    With them `archbias.sample.ddim` takes the same trajectory as DDIMScheduler, in y = x_t / sqrt(abar_t), where the number
-    of steps divides the number of training steps ("leading" or "trailing" spacing). The scheduler itself is left as it is.
+    With them `archbias.sample.ddim` takes the same trajectory as DDIMScheduler, in y = x_t /
+    sqrt(abar_t), where the number of steps divides the number of training steps ("leading" or
+    "trailing" spacing). The scheduler itself is left as it is.
 
     Returns:
-        (steps + 1,) float64, decreasing; one fewer where the scheduler's last step goes nowhere (`set_alpha_to_one=False` at
-        step 0).
+        (steps + 1,) float64, decreasing; one fewer where the scheduler's last step goes nowhere
+        (`set_alpha_to_one=False` at step 0).
     """
     grid, scheduler = _levels(scheduler), copy.deepcopy(scheduler)
     scheduler.set_timesteps(steps)
-    last = torch.as_tensor(getattr(scheduler, "final_alpha_cumprod", 1.0), dtype=torch.float64).reshape(1)
+    last = torch.as_tensor(
+        getattr(scheduler, "final_alpha_cumprod", 1.0), dtype=torch.float64
+    ).reshape(1)
     sigmas = torch.cat([grid[scheduler.timesteps.long().cpu()], sigma_of(last)])
     if not torch.isfinite(sigmas).all():
         raise InputError(
-            "a schedule with zero terminal signal starts at infinite sigma, got abar = 0; use a scheduler without it"
+            "a schedule with zero terminal signal starts at infinite sigma, got abar = 0; use a "
+            "scheduler without it"
         )
     return sigmas[:-1] if sigmas[-1] == sigmas[-2] else sigmas
 
 
 def to_module(denoiser: Denoiser, *, predicts: str = "image", input: str = "ve") -> nn.Module:
-    """A denoiser as a plain network: module(input, sigma, labels=None), sigma a number or (B,); see the head of this module."""
-    return _Module(denoiser, _choose("predicts", predicts, PREDICTIONS), _choose("input", input, INPUTS))
+    """A denoiser as a plain network: module(input, sigma, labels=None), sigma a number or (B,); see
+    the head of this module.
+    """
+    return _Module(
+        denoiser, _choose("predicts", predicts, PREDICTIONS), _choose("input", input, INPUTS)
+    )
 
 
 def to_callable(denoiser: Denoiser) -> Callable[..., Tensor]:
-    """A denoiser as a k-diffusion or EDM style model: model(y, sigma, labels=None) -> D, sigma of one element or B."""
+    """A denoiser as a k-diffusion or EDM style model: model(y, sigma, labels=None) -> D, sigma of
+    one element or B.
+    """
 
     def model(y: Tensor, sigma: float | Tensor, labels: Tensor | None = None) -> Tensor:
         sigma = torch.as_tensor(sigma, dtype=y.dtype, device=y.device).flatten()
@@ -225,7 +278,8 @@ def to_callable(denoiser: Denoiser) -> Callable[..., Tensor]:
 
 
 def to_diffusers(denoiser: Denoiser, scheduler: Any) -> nn.Module:
-    """A denoiser as a network that a diffusers pipeline can call: unet(x_t, t, class_labels=None).sample.
+    """A denoiser as a network that a diffusers pipeline can call: unet(x_t, t,
+    class_labels=None).sample.
 
     It predicts what the scheduler's `prediction_type` asks for, at the scheduler's noise levels.
     """
@@ -266,7 +320,11 @@ class _UNet(nn.Module):
         return self.levels.device
 
     def forward(
-        self, sample: Tensor, timestep: float | Tensor, class_labels: Tensor | None = None, return_dict: bool = True
+        self,
+        sample: Tensor,
+        timestep: float | Tensor,
+        class_labels: Tensor | None = None,
+        return_dict: bool = True,
     ) -> SimpleNamespace | tuple[Tensor]:
         step = torch.as_tensor(timestep, device=self.levels.device).long().expand(len(sample))
         out = self.module(sample, self.levels[step].to(sample), class_labels)
@@ -274,7 +332,9 @@ class _UNet(nn.Module):
 
 
 def _levels(scheduler: Any) -> Tensor:
-    """sigma at every training step of a diffusers scheduler, ascending; the last is infinite with zero terminal signal."""
+    """sigma at every training step of a diffusers scheduler, ascending; the last is infinite with
+    zero terminal signal.
+    """
     alphas = getattr(scheduler, "alphas_cumprod", None)
     if alphas is None:
         raise InputError(
@@ -290,7 +350,9 @@ def _prediction(scheduler: Any) -> str:
 
 
 def _step_of(sigma: Tensor, log_grid: Tensor) -> Tensor:
-    """The fractional training step of sigma (B,), by linear interpolation in ln sigma, held at the ends."""
+    """The fractional training step of sigma (B,), by linear interpolation in ln sigma, held at the
+    ends.
+    """
     # a level of the grid that was rounded to float32 still means its own whole step
     x = sigma.double().log().clamp(log_grid[0], log_grid[-1])
     high = torch.searchsorted(log_grid, x).clamp(1, len(log_grid) - 1)

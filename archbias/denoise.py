@@ -4,9 +4,9 @@
     eps(y) = (y - D) / sigma            the noise it sees
     s(y)   = (D - y) / sigma^2          the score of p_sigma at y (Tweedie)
 
-A `Spec` is what a sweep varies and a result records: frozen settings, no data. A `Denoiser` is what was fitted: its spec
-and named tensors, nothing else, so saving it is saving those. It follows its input: the output has the dtype and the
-device of `y`.
+A `Spec` is what a sweep varies and a result records: frozen settings, no data. A `Denoiser` is what
+was fitted: its spec and named tensors, nothing else, so saving it is saving those. It follows its
+input: the output has the dtype and the device of `y`.
 
 A new family is one file: a `Spec` with `fit` and `rebuild`, and a `Denoiser` with `denoise`.
 """
@@ -35,25 +35,33 @@ class Runtime:
     """Where and how a fit runs; never what it computes.
 
     device: where training happens ("cpu", "cuda", "cuda:1").
-    checkpoint: a folder for the state of an unfinished fit; the same fit resumes from it. None: no checkpoints.
-    progress: called as progress(done, total, note) now and then; done and total in the fit's own unit.
+    checkpoint: a folder for the state of an unfinished fit; the same fit resumes from it. None: no
+        checkpoints.
+    progress: called as progress(done, total, note) now and then; done and total in the fit's own
+        unit.
     """
 
     device: str = "cpu"
     checkpoint: Path | None = None
-    progress: Callable[[float, float, str], None] = field(default=lambda done, total, note: None, repr=False)
+    progress: Callable[[float, float, str], None] = field(
+        default=lambda done, total, note: None, repr=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec(abc.ABC):
-    """Settings of a family. Subclasses are frozen, keyword-only dataclasses; `__post_init__` checks the values."""
+    """Settings of a family. Subclasses are frozen, keyword-only dataclasses; `__post_init__` checks
+    the values.
+    """
 
     summary: ClassVar[str] = ""  # one line for `archbias list`
     trained: ClassVar[bool] = False  # fitted by gradient descent, not in closed form
 
     @abc.abstractmethod
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> Denoiser:
-        """Fit to the images. The result depends on the spec and the images alone, never on the runtime."""
+        """Fit to the images. The result depends on the spec and the images alone, never on the
+        runtime.
+        """
 
     @abc.abstractmethod
     def rebuild(self, state: dict[str, Tensor]) -> Denoiser:
@@ -63,7 +71,9 @@ class Spec(abc.ABC):
 def to_json(spec: Any) -> Any:
     """A dataclass of settings as plain JSON values; nested dataclasses carry their type's name."""
     if is_dataclass(spec) and not isinstance(spec, type):
-        return {"type": type(spec).__name__} | {f.name: to_json(getattr(spec, f.name)) for f in fields(spec) if f.init}
+        return {"type": type(spec).__name__} | {
+            f.name: to_json(getattr(spec, f.name)) for f in fields(spec) if f.init
+        }
     if isinstance(spec, tuple | list):
         return [to_json(v) for v in spec]
     if isinstance(spec, dict):
@@ -72,7 +82,9 @@ def to_json(spec: Any) -> Any:
 
 
 def from_json(cls: type, value: dict[str, Any]) -> Any:
-    """The inverse of `to_json` for a dataclass whose nested settings types are visible in its module."""
+    """The inverse of `to_json` for a dataclass whose nested settings types are visible in its
+    module.
+    """
     import sys
 
     def build(v: Any, module: str) -> Any:
@@ -128,32 +140,43 @@ class Denoiser(abc.ABC):
             return y.clone()
         if not torch.is_inference_mode_enabled():
             return self.denoise(y, *checked)
-        with torch.inference_mode(False), torch.no_grad():  # what is kept between calls must serve calls with gradients too
+        # what is kept between calls must serve calls with gradients too
+        with torch.inference_mode(False), torch.no_grad():
             return self.denoise(y, *checked)
 
     @abc.abstractmethod
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The formula: y (B, C, H, W), sigma (B,) of y's dtype, labels (B,) or None, all checked."""
+        """The formula: y (B, C, H, W), sigma (B,) of y's dtype, labels (B,) or None, all
+        checked.
+        """
 
     def tensors(self, y: Tensor) -> dict[str, Tensor]:
         """The fitted tensors with the dtype (if floating) and device of y; casts are kept."""
         key = (y.dtype, y.device)
         if key not in self._cast:
-            self._cast[key] = {k: v.to(y.device, y.dtype if v.is_floating_point() else v.dtype) for k, v in self._tensors.items()}
+            self._cast[key] = {
+                k: v.to(y.device, y.dtype if v.is_floating_point() else v.dtype)
+                for k, v in self._tensors.items()
+            }
         return self._cast[key]
 
     def state(self) -> dict[str, Tensor]:
         """Everything `spec.rebuild` needs, as named tensors (safetensors writes them)."""
         return dict(self._tensors)
 
-    def check(self, y: Tensor, sigma: float | Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """sigma as (B,) and labels as (B,) or None; an InputError for anything that does not fit."""
+    def check(
+        self, y: Tensor, sigma: float | Tensor, labels: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """sigma as (B,) and labels as (B,) or None; an InputError for anything that does not
+        fit.
+        """
         c, h, w = self.shape
         wanted = f"(B, {c}, {h}, {w})"
         if not isinstance(y, Tensor) or not y.is_floating_point():
             got = f"a tensor of {y.dtype}" if isinstance(y, Tensor) else f"{type(y).__name__}"
             raise InputError(
-                f"y must be a floating-point tensor of shape {wanted}, got {got}; convert with torch.as_tensor(y).float()"
+                f"y must be a floating-point tensor of shape {wanted}, got {got}; convert with "
+                "torch.as_tensor(y).float()"
             )
         if y.ndim != 4 or tuple(y.shape[1:]) != self.shape:
             raise InputError(
@@ -163,11 +186,15 @@ class Denoiser(abc.ABC):
         sigma = torch.as_tensor(sigma, dtype=y.dtype, device=y.device)
         if sigma.ndim > 1 or (sigma.ndim == 1 and len(sigma) != len(y)):
             raise InputError(
-                f"sigma must be one number or shape ({len(y)},), got shape {tuple(sigma.shape)}; give one level per row"
+                f"sigma must be one number or shape ({len(y)},), got shape {tuple(sigma.shape)}; "
+                "give one level per row"
             )
         if not bool(((sigma > 0) & torch.isfinite(sigma)).all()):
             bad = next(s for s in sigma.reshape(-1).tolist() if not (s > 0 and math.isfinite(s)))
-            raise InputError(f"sigma must be positive and finite, got {bad}; use levels of archbias.noise, without the final 0")
+            raise InputError(
+                f"sigma must be positive and finite, got {bad}; use levels of archbias.noise, "
+                "without the final 0"
+            )
         if labels is not None:
             labels = self.check_labels(labels, len(y)).to(y.device)
         return sigma.expand(len(y)), labels
@@ -182,11 +209,15 @@ class Denoiser(abc.ABC):
             )
         if labels.shape != (batch,) or labels.is_floating_point():
             raise InputError(
-                f"labels must be {batch} integers, one per row, got {labels.dtype} of shape {tuple(labels.shape)}; give torch.int64"
+                f"labels must be {batch} integers, one per row, got {labels.dtype} of shape "
+                f"{tuple(labels.shape)}; give torch.int64"
             )
         for label in labels.tolist():
             if label not in self.classes:
-                raise InputError(f"label {label} has no training image; choose from {', '.join(map(str, self.classes))}")
+                raise InputError(
+                    f"label {label} has no training image; choose from "
+                    f"{', '.join(map(str, self.classes))}"
+                )
         return labels.long()
 
     def __repr__(self) -> str:
@@ -198,10 +229,21 @@ class Denoiser(abc.ABC):
         classes = f", {len(self.classes)} classes" if self.classes else ""
         settings = [(f.name, repr(getattr(self.spec, f.name))) for f in fields(self.spec) if f.init]
         state = self.state()
-        tensors = [(k, f"{'x'.join(map(str, v.shape)) or '1'} {str(v.dtype).removeprefix('torch.')}") for k, v in state.items()]
-        shown = tensors if len(tensors) <= 6 else [("fitted", f"{sum(v.numel() for v in state.values()):,} numbers")]
-        rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in [*settings, *shown])
-        head = f"<b>{html.escape(type(self.spec).__name__)}</b>: denoiser of {c}x{h}x{w} images{classes}"
+        tensors = [
+            (k, f"{'x'.join(map(str, v.shape)) or '1'} {str(v.dtype).removeprefix('torch.')}")
+            for k, v in state.items()
+        ]
+        shown = (
+            tensors
+            if len(tensors) <= 6
+            else [("fitted", f"{sum(v.numel() for v in state.values()):,} numbers")]
+        )
+        rows = "".join(
+            f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>"
+            for k, v in [*settings, *shown]
+        )
+        name = html.escape(type(self.spec).__name__)
+        head = f"<b>{name}</b>: denoiser of {c}x{h}x{w} images{classes}"
         return f"<div>{head}</div><table>{rows}</table>"
 
 

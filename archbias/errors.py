@@ -1,6 +1,7 @@
 """Errors that tell a person what to do.
 
-Every message is one sentence: what was wanted, what came, and the remedy. The command line prints it and exits with 2.
+Every message is one sentence: what was wanted, what came, and the remedy. The command line prints
+it and exits with 2.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ class InputError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The remedy for an unknown name: the closest valid names, or all of them when none is close."""
+    """The remedy for an unknown name: the closest valid names, or all of them when none is
+    close.
+    """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"choose from {', '.join(known)}"
+    return (
+        f"did you mean {' or '.join(map(repr, close))}?"
+        if close
+        else f"choose from {', '.join(known)}"
+    )

@@ -2,8 +2,10 @@
 
     FAMILIES["els"](window=7).fit(images)
 
-A family outside the package joins through the entry point group `archbias.families`: NAME = "module:SpecClass".
-A saved denoiser is one safetensors file: its tensors, with the family and settings as JSON in the header. No pickle.
+A family outside the package joins through the entry point group `archbias.families`: NAME =
+"module:SpecClass".
+A saved denoiser is one safetensors file: its tensors, with the family and settings as JSON in the
+header. No pickle.
 """
 
 from __future__ import annotations
@@ -17,13 +19,6 @@ from pathlib import Path
 import safetensors
 from safetensors.torch import save_file
 
-from .analytic.bottleneck import Bottleneck
-from .analytic.ideal import Ideal
-from .analytic.linear import Linear
-from .analytic.polynomial import Polynomial
-from .analytic.power_features import PowerFeatures
-from .analytic.power_patches import PowerPatches
-from .analytic.score_machines import BBELS, ELS, ES, LS
 from .denoise import Denoiser, Spec, configure, from_json, to_json
 from .errors import InputError, nearest
 from .nets.dit import DiT
@@ -31,6 +26,13 @@ from .nets.mlp import MLP, PatchMLP
 from .nets.resnet import ResNet
 from .nets.shallow import Shallow
 from .nets.unet import UNet
+from .posteriors.ideal import Ideal
+from .posteriors.score_machines import BBELS, ELS, ES, LS
+from .regressions.bottleneck import Bottleneck
+from .regressions.linear import Linear
+from .regressions.polynomial import Polynomial
+from .regressions.power_features import PowerFeatures
+from .regressions.power_patches import PowerPatches
 
 FAMILIES: dict[str, type[Spec]] = {
     "ideal": Ideal,
@@ -55,7 +57,9 @@ for _entry in entry_points(group="archbias.families"):
     try:
         FAMILIES[_entry.name] = _entry.load()
     except Exception as _error:
-        warnings.warn(f"family {_entry.name!r} of {_entry.value} cannot be loaded: {_error}", stacklevel=1)
+        warnings.warn(
+            f"family {_entry.name!r} of {_entry.value} cannot be loaded: {_error}", stacklevel=1
+        )
 
 
 def family(name: str) -> type[Spec]:
@@ -70,7 +74,10 @@ def name_of(spec: Spec) -> str:
     for name, cls in FAMILIES.items():
         if type(spec) is cls:
             return name
-    raise InputError(f"{type(spec).__name__} is no registered family; register it with the entry point archbias.families")
+    raise InputError(
+        f"{type(spec).__name__} is no registered family; register it with the entry point "
+        "archbias.families"
+    )
 
 
 def parse(text: str) -> Spec:
@@ -78,9 +85,16 @@ def parse(text: str) -> Spec:
     try:
         call = ast.parse(text, mode="eval").body
         name = call.func.id if isinstance(call, ast.Call) else call.id
-        settings = {k.arg: ast.literal_eval(k.value) for k in call.keywords} if isinstance(call, ast.Call) else {}
+        settings = (
+            {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+            if isinstance(call, ast.Call)
+            else {}
+        )
     except (SyntaxError, AttributeError, ValueError):
-        raise InputError(f"a family is written NAME or NAME(setting=value), got {text!r}; for example els(window=7)") from None
+        raise InputError(
+            f"a family is written NAME or NAME(setting=value), got {text!r}; for example "
+            "els(window=7)"
+        ) from None
     return configure(family(name), **settings)
 
 
@@ -101,7 +115,9 @@ def load(path: str | Path) -> Denoiser:
             header = file.metadata() or {}
             state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"wanted a denoiser saved by archbias at {path}, got {error}; fit it again") from error
+        raise InputError(
+            f"wanted a denoiser saved by archbias at {path}, got {error}; fit it again"
+        ) from error
     if "family" not in header:
         raise InputError(f"{path} holds tensors but no family; save it with archbias.families.save")
     return from_json(family(header["family"]), json.loads(header["spec"])).rebuild(state)

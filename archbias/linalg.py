@@ -1,14 +1,18 @@
 """Symmetric operators on images: covariances kept in the form that makes them cheap.
 
-    Dense      A = Q diag(l) Q^T                            any symmetric d x d matrix, by one eigendecomposition
-    LowRank    A = U diag(s) U^T + c I,  U^T U = I_r        N images of d >> N pixels; never a d x d array
-    Circulant  A = F^H diag_f(B(f)) F                       stationary on the torus: one C x C block per 2-D frequency
+    Dense      A = Q diag(l) Q^T                            any symmetric d x d matrix, by one
+                                                            eigendecomposition
+    LowRank    A = U diag(s) U^T + c I,  U^T U = I_r        N images of d >> N pixels; never a d x d
+    array
+    Circulant  A = F^H diag_f(B(f)) F                       stationary on the torus: one C x C block
+                                                            per 2-D frequency
 
-Every operator acts on vectors in the last axis: `matmul(x)` maps (..., d) to (..., d), images flattened in C, H, W order.
-`apply(f)` is the spectral mapping A -> Q diag(f(l)) Q^T, of the same form as A; solving, whitening, square roots and
-projectors are all one call of it.
+Every operator acts on vectors in the last axis: `matmul(x)` maps (..., d) to (..., d), images
+flattened in C, H, W order. `apply(f)` is the spectral mapping A -> Q diag(f(l)) Q^T, of the same
+form as A; solving, whitening, square roots and projectors are all one call of it.
 
-Source: Golub & Van Loan, *Matrix Computations*, 4th ed., sections 2.5 and 4.8 (circulant systems by Fourier transform).
+Source: Golub & Van Loan, *Matrix Computations*, 4th ed., sections 2.5 and 4.8 (circulant systems by
+    Fourier transform).
 """
 
 from __future__ import annotations
@@ -61,7 +65,9 @@ class Operator(abc.ABC):
         return self.diagonal().sum()
 
     def solve(self, x: Tensor) -> Tensor:
-        """A^-1 x for every vector in the last axis; InputError when A is singular to working precision."""
+        """A^-1 x for every vector in the last axis; InputError when A is singular to working
+        precision.
+        """
         rank = self.rank()
         if rank < self.size:
             raise InputError(
@@ -71,11 +77,15 @@ class Operator(abc.ABC):
         return self.apply(torch.reciprocal).matmul(x)
 
     def logdet(self) -> Tensor:
-        """The sum of the log eigenvalues, in nats; -inf when singular, NaN when an eigenvalue is negative."""
+        """The sum of the log eigenvalues, in nats; -inf when singular, NaN when an eigenvalue is
+        negative.
+        """
         return self.eigenvalues.log().sum()
 
     def tolerance(self) -> float:
-        """Eigenvalues at most this large in magnitude are rounding: d * eps * the largest magnitude."""
+        """Eigenvalues at most this large in magnitude are rounding: d * eps * the largest
+        magnitude.
+        """
         return self.size * torch.finfo(torch.float64).eps * float(self.eigenvalues.abs().max())
 
     def rank(self) -> int:
@@ -95,7 +105,8 @@ class Operator(abc.ABC):
     def _vectors(self, x: Tensor) -> Tensor:
         if x.ndim == 0 or x.shape[-1] != self.size:
             raise InputError(
-                f"wanted vectors of {self.size} entries in the last axis, got shape {tuple(x.shape)}; flatten images with x.flatten(1)"
+                f"wanted vectors of {self.size} entries in the last axis, got shape "
+                f"{tuple(x.shape)}; flatten images with x.flatten(1)"
             )
         return x.to(torch.float64)
 
@@ -108,7 +119,9 @@ class Dense(Operator):
 
     def __init__(self, a: Tensor):
         if a.ndim != 2 or a.shape[0] != a.shape[1]:
-            raise InputError(f"a dense operator must be a square matrix, got shape {tuple(a.shape)}; give (d, d)")
+            raise InputError(
+                f"a dense operator must be a square matrix, got shape {tuple(a.shape)}; give (d, d)"
+            )
         self.a = (a.to(torch.float64) + a.to(torch.float64).T) / 2
         self.size = len(a)
 
@@ -150,7 +163,8 @@ class LowRank(Operator):
     def __init__(self, u: Tensor, s: Tensor, c: float = 0.0):
         if u.ndim != 2 or s.shape != (u.shape[1],) or u.shape[1] > u.shape[0]:
             raise InputError(
-                f"wanted u (d, r) with r <= d and s (r,), got {tuple(u.shape)} and {tuple(s.shape)}; give orthonormal columns"
+                f"wanted u (d, r) with r <= d and s (r,), got {tuple(u.shape)} and "
+                f"{tuple(s.shape)}; give orthonormal columns"
             )
         self.u, self.s, self.c = u.to(torch.float64), s.to(torch.float64), float(c)
         self.size = len(u)
@@ -176,7 +190,8 @@ class LowRank(Operator):
 
 
 class Circulant(Operator):
-    """Stationary on the torus: A[(c, p), (e, q)] = R_ce(p - q), with Fourier blocks B_ce(f) = sum_x R_ce(x) exp(-2 pi i f.x).
+    """Stationary on the torus: A[(c, p), (e, q)] = R_ce(p - q), with Fourier blocks B_ce(f) = sum_x
+    R_ce(x) exp(-2 pi i f.x).
 
     blocks: (H, W, C, C) complex, Hermitian at every frequency, B(-f) = conj B(f).
     """
@@ -184,7 +199,8 @@ class Circulant(Operator):
     def __init__(self, blocks: Tensor):
         if blocks.ndim != 4 or blocks.shape[2] != blocks.shape[3] or not blocks.is_complex():
             raise InputError(
-                f"wanted complex Fourier blocks (H, W, C, C), got {blocks.dtype} of shape {tuple(blocks.shape)}; "
+                f"wanted complex Fourier blocks (H, W, C, C), got {blocks.dtype} of shape "
+                f"{tuple(blocks.shape)}; "
                 "use Circulant.of_covariance for a real autocovariance"
             )
         self.blocks = blocks.to(torch.complex128)
@@ -193,7 +209,9 @@ class Circulant(Operator):
 
     @classmethod
     def of_covariance(cls, r: Tensor) -> Circulant:
-        """From the autocovariance r (C, C, H, W): r[c, e, x] = cov(channel c at p + x, channel e at p)."""
+        """From the autocovariance r (C, C, H, W): r[c, e, x] = cov(channel c at p + x, channel e at
+        p).
+        """
         return cls(torch.fft.fft2(r.to(torch.float64)).permute(2, 3, 0, 1))
 
     def covariance(self) -> Tensor:

@@ -1,12 +1,17 @@
 """Noise levels: decreasing sequences sigma_0 > sigma_1 > ... > sigma_T = 0 for y = x + sigma n.
 
-Every process is written variance exploding (VE). A variance-preserving (VP) process x_t = sqrt(abar) x + sqrt(1 - abar) n
-is the same one under y = x_t / sqrt(abar) and sigma = sqrt((1 - abar) / abar).
+Every process is written variance exploding (VE). A variance-preserving (VP) process x_t =
+sqrt(abar) x + sqrt(1 - abar) n is the same one under y = x_t / sqrt(abar) and sigma = sqrt((1 -
+abar) / abar).
 
-    cosine     abar(t) = cos^2(t / 1.008 * pi / 2), t = 1, ..., 1/T, 0        Kamb & Ganguli, arXiv 2412.20292
-    karras     sigma_i = (smax^(1/rho) + i/(T-1) (smin^(1/rho) - smax^(1/rho)))^rho    Karras et al. 2022, eq. 5
-    linear     VP with beta linear in t, abar(t) = exp(-b0 t - (b1 - b0) t^2 / 2)   Song et al. 2021, eq. 32-33
-    geometric  sigma_i = smax (smin / smax)^(i/(T-1))                               Song & Ermon 2019
+    cosine     abar(t) = cos^2(t / 1.008 * pi / 2), t = 1, ..., 1/T, 0        Kamb & Ganguli, arXiv
+        2412.20292
+    karras     sigma_i = (smax^(1/rho) + i/(T-1) (smin^(1/rho) - smax^(1/rho)))^rho    Karras et al.
+        2022, eq. 5
+    linear     VP with beta linear in t, abar(t) = exp(-b0 t - (b1 - b0) t^2 / 2)   Song et al.
+        2021, eq. 32-33
+    geometric  sigma_i = smax (smin / smax)^(i/(T-1))                               Song & Ermon
+        2019
 
 All return float64 tensors of shape (steps + 1,), the last level 0.
 """
@@ -35,13 +40,19 @@ def abar_of(sigma: Tensor) -> Tensor:
 
 def _steps(steps: int) -> int:
     if not isinstance(steps, Integral) or steps < 1:
-        raise InputError(f"the number of noise steps must be an integer of at least 1, got {steps!r}; 20 is usual")
+        raise InputError(
+            f"the number of noise steps must be an integer of at least 1, got {steps!r}; 20 is "
+            "usual"
+        )
     return steps
 
 
 def _range(sigma_min: float, sigma_max: float) -> None:
     if not 0 < sigma_min <= sigma_max < math.inf:
-        raise InputError(f"wanted 0 < sigma_min <= sigma_max, got {sigma_min} and {sigma_max}; give finite positive levels")
+        raise InputError(
+            f"wanted 0 < sigma_min <= sigma_max, got {sigma_min} and {sigma_max}; give finite "
+            "positive levels"
+        )
 
 
 def cosine(steps: int = 20) -> Tensor:
@@ -53,7 +64,9 @@ def cosine(steps: int = 20) -> Tensor:
     return torch.tan(t / 1.008 * (math.pi / 2))
 
 
-def karras(steps: int = 20, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> Tensor:
+def karras(
+    steps: int = 20, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0
+) -> Tensor:
     """The schedule of EDM (Karras et al. 2022, eq. 5)."""
     _range(sigma_min, sigma_max)
     u = torch.linspace(0, 1, _steps(steps), dtype=torch.float64)
@@ -102,12 +115,18 @@ def check(sigmas: Tensor) -> Tensor:
     sigmas = torch.as_tensor(sigmas, dtype=torch.float64)
     remedy = "use archbias.noise.cosine(20) or another schedule of archbias.noise"
     if sigmas.ndim != 1 or len(sigmas) < 2:
-        raise InputError(f"sigmas must be one sequence of at least 2 noise levels, got shape {tuple(sigmas.shape)}; {remedy}")
+        raise InputError(
+            "sigmas must be one sequence of at least 2 noise levels, got shape "
+            f"{tuple(sigmas.shape)}; {remedy}"
+        )
     if not torch.isfinite(sigmas).all() or (sigmas < 0).any():
         bad = next(s for s in sigmas.tolist() if not (math.isfinite(s) and s >= 0))
         raise InputError(f"every sigma must be finite and at least 0, got {bad}; {remedy}")
     if (sigmas.diff() >= 0).any():
         i = int((sigmas.diff() >= 0).nonzero()[0, 0])
         got = f"{sigmas[i]:.6g} followed by {sigmas[i + 1]:.6g}"
-        raise InputError(f"sigmas must decrease strictly, got {got} at step {i}; sort them in descending order or {remedy}")
+        raise InputError(
+            f"sigmas must decrease strictly, got {got} at step {i}; sort them in descending order "
+            f"or {remedy}"
+        )
     return sigmas

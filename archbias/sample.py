@@ -6,8 +6,10 @@ Probability-flow ODE of y = x + sigma n (Song et al. 2021; Karras et al. 2022, e
 
 DDIM is its Euler step, y' = D + (sigma' / sigma)(y - D); with sigma' = 0 it returns D itself.
 
-Two samplers draw fresh noise on the way, from a generator of each seed's own (`archbias.seeds`, stream 1), so that a seed
-gives the same sample in any batch: `sde` replaces part of the noise at each step, `langevin` stays at one noise level.
+Two samplers draw fresh noise on the way, from a generator of each seed's own (`archbias.seeds`,
+stream 1), so that a seed
+gives the same sample in any batch: `sde` replaces part of the noise at each step, `langevin` stays
+at one noise level.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ def ddim(
 
     Args:
         noise: (B, C, H, W), standard normal; multiplied by sigmas[0] here.
-        sigmas: (T + 1,) strictly decreasing, see `archbias.noise`; a final 0 ends on a denoised image.
+        sigmas: (T + 1,) strictly decreasing, see `archbias.noise`; a final 0 ends on a denoised
+            image.
         labels: (B,) for a class-conditional denoiser.
         batch: rows denoised at once (all by default); changes memory, not results beyond rounding.
         path: also return every state.
@@ -75,7 +78,8 @@ def heun(
     path: bool = False,
     progress: Progress = _quiet,
 ) -> Tensor:
-    """Heun's second-order method on the same ODE (Karras et al. 2022, algorithm 1, without churn); arguments as `ddim`.
+    """Heun's second-order method on the same ODE (Karras et al. 2022, algorithm 1, without churn);
+    arguments as `ddim`.
 
     The step to sigma = 0 is an Euler step, since the slope there is not defined.
     """
@@ -104,9 +108,11 @@ def sde(
     path: bool = False,
     progress: Progress = _quiet,
 ) -> Tensor:
-    """Ancestral sampling (Song et al. 2021, *Denoising diffusion implicit models*, eq. 12 and 16, written in sigma).
+    """Ancestral sampling (Song et al. 2021, *Denoising diffusion implicit models*, eq. 12 and 16,
+    written in sigma).
 
-        u = eta * (sigma' / sigma) sqrt(sigma^2 - sigma'^2),   y' = D + sqrt(sigma'^2 - u^2) (y - D) / sigma + u n
+        u = eta * (sigma' / sigma) sqrt(sigma^2 - sigma'^2),   y' = D + sqrt(sigma'^2 - u^2) (y - D)
+        / sigma + u n
 
     With eta = 1 a step draws from p(y' | y, x = D), the DDPM sampler; eta = 0 is `ddim`.
 
@@ -142,8 +148,9 @@ def langevin(
 ) -> Tensor:
     """Unadjusted Langevin dynamics at one noise level, y' = y + step * score(y) + sqrt(2 step) n.
 
-    Its stationary law is the one whose score the denoiser represents, up to a bias of order step: for a Gaussian score of
-    variance v the stationary variance is v / (1 - step / (2 v)), stable while step < 2 v.
+    Its stationary law is the one whose score the denoiser represents, up to a bias of order step:
+    for a Gaussian score of variance v the stationary variance is v / (1 - step / (2 v)), stable
+    while step < 2 v.
 
     Args:
         start: (B, C, H, W) states, not multiplied by anything.
@@ -155,11 +162,18 @@ def langevin(
         (B, C, H, W) last states, or with `path` (steps + 1, B, C, H, W).
     """
     if not step > 0 or not isinstance(steps, Integral) or steps < 1:
-        raise InputError(f"wanted a positive step and at least 1 of them, got step {step} and steps {steps}; try sigma**2 / 10")
+        raise InputError(
+            f"wanted a positive step and at least 1 of them, got step {step} and steps {steps}; "
+            "try sigma**2 / 10"
+        )
     fresh, y = _streams(seeds, len(start)), start
     states = [y]
     for k in range(steps):
-        y = y + step * score_of(denoiser(y, sigma, labels), y, sigma) + math.sqrt(2 * step) * _draw(fresh, y)
+        y = (
+            y
+            + step * score_of(denoiser(y, sigma, labels), y, sigma)
+            + math.sqrt(2 * step) * _draw(fresh, y)
+        )
         if path:
             states.append(y)
         progress(k + 1, steps)
@@ -169,7 +183,10 @@ def langevin(
 def _streams(seeds: Iterable[int], rows: int) -> list[np.random.Generator]:
     seeds = list(seeds)
     if len(seeds) != rows:
-        raise InputError(f"wanted one seed per row, got {len(seeds)} seeds for {rows} rows; use for example range({rows})")
+        raise InputError(
+            f"wanted one seed per row, got {len(seeds)} seeds for {rows} rows; use for example "
+            f"range({rows})"
+        )
     return [generator(seed, 1) for seed in seeds]
 
 
@@ -188,9 +205,15 @@ def _rows(labels: Tensor | None, rows: slice) -> Tensor | None:
 def _integrate(step, noise, sigmas, labels, batch, path, progress) -> Tensor:
     sigmas = levels.check(sigmas).tolist()
     if labels is not None and len(labels) != len(noise):
-        raise InputError(f"labels must be one per row, got {len(labels)} for {len(noise)} rows; give as many as seeds")
+        raise InputError(
+            f"labels must be one per row, got {len(labels)} for {len(noise)} rows; give as many as "
+            "seeds"
+        )
     if batch is not None and (not isinstance(batch, Integral) or batch < 1):
-        raise InputError(f"batch must be an integer of at least 1, got {batch!r}; leave it out to denoise all rows at once")
+        raise InputError(
+            f"batch must be an integer of at least 1, got {batch!r}; leave it out to denoise all "
+            "rows at once"
+        )
     size, total = batch or max(len(noise), 1), len(sigmas) - 1
     pieces, chunks = [], list(range(0, len(noise), size))
     for number, i in enumerate(chunks):

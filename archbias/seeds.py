@@ -2,8 +2,8 @@
 
     n(seed, stream) = the standard normal stream of Philox-4x64 with key (seed, stream)
 
-Noise is drawn on the CPU in float64 and cast, so a GPU run and a laptop run start from the same numbers. Streams keep
-the uses of one seed apart (the start of a trajectory is stream 0).
+Noise is drawn on the CPU in float64 and cast, so a GPU run and a laptop run start from the same
+numbers. Streams keep the uses of one seed apart (the start of a trajectory is stream 0).
 
 Source of the generator: Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC 2011.
 """
@@ -23,7 +23,10 @@ from .errors import InputError
 def generator(seed: int, stream: int = 0) -> np.random.Generator:
     """The generator of one seed; `stream` separates independent uses of it."""
     if not isinstance(seed, Integral) or not 0 <= seed < 2**64:
-        raise InputError(f"a seed must be an integer of at least 0 and below 2^64, got {seed!r}; use for example range(16)")
+        raise InputError(
+            f"a seed must be an integer of at least 0 and below 2^64, got {seed!r}; use for "
+            "example range(16)"
+        )
     return np.random.Generator(np.random.Philox(key=np.array([seed, stream], dtype=np.uint64)))
 
 

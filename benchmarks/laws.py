@@ -1,12 +1,14 @@
-"""Closed-form fits and their laws on 1000 images of 64x64x3: seconds and peak memory, one fresh process per family.
+"""Closed-form fits and their laws on 1000 images of 64x64x3: seconds and peak memory, one fresh
+process per family.
 
     python benchmarks/laws.py [--root CELEBA_FOLDER] [--threads 2] [--only TEXT] [--csv FILE]
 
-Without --root the images are smooth random fields, which cost the same. Columns: seconds to fit; for one noise level (fit and
-denoise 16 pictures); to sample 16 seeds through ten levels; to find the law and push the same 16 seeds; largest
-difference between the two, relative to the largest pixel (empty where no law is known); processor seconds of all of that
-(what counts on a busy machine); peak memory of the whole process in GiB, and what of it is the bare process with the images
-loaded.
+Without --root the images are smooth random fields, which cost the same. Columns: seconds to fit;
+for one noise level (fit and denoise 16 pictures); to sample 16 seeds through ten levels; to find
+the law and push the same 16 seeds; largest difference between the two, relative to the largest
+pixel (empty where no law is known); processor seconds of all of that (what counts on a busy
+machine); peak memory of the whole process in GiB, and what of it is the bare process with the
+images loaded.
 """
 
 import argparse
@@ -38,11 +40,23 @@ FAMILIES = {
     "bottleneck, confined": ("bottleneck", {"kind": "confined", "rank": 50}),
     "bottleneck, unrestricted": ("bottleneck", {"kind": "unrestricted", "rank": 50}),
 }
-COLUMNS = ["family", "fit_s", "one_level_s", "sample_16_s", "law_push_16_s", "difference", "cpu_s", "peak_gib", "bare_gib"]
+COLUMNS = [
+    "family",
+    "fit_s",
+    "one_level_s",
+    "sample_16_s",
+    "law_push_16_s",
+    "difference",
+    "cpu_s",
+    "peak_gib",
+    "bare_gib",
+]
 
 
 def images(root):
-    """1000 images of 64x64x3: faces from a folder, or random fields smoothed by a Gaussian of 3 pixels."""
+    """1000 images of 64x64x3: faces from a folder, or random fields smoothed by a Gaussian of 3
+    pixels.
+    """
     import torch
 
     from archbias.data import ImageSet, load
@@ -52,7 +66,9 @@ def images(root):
     x = torch.randn(1000, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     line = torch.exp(-(torch.arange(-9.0, 10.0) ** 2) / 18)
     for shape in ((1, 1, 1, 19), (1, 1, 19, 1)):
-        x = torch.nn.functional.conv2d(x.reshape(3000, 1, *x.shape[2:]), line.reshape(shape) / line.sum(), padding="same")
+        x = torch.nn.functional.conv2d(
+            x.reshape(3000, 1, *x.shape[2:]), line.reshape(shape) / line.sum(), padding="same"
+        )
     return ImageSet.from_array(torch.tanh(4 * x.reshape(1000, 3, 64, 64)))
 
 
@@ -85,14 +101,18 @@ def measure(name, root):
         pushed = generated_by(denoiser, sigmas).push(start)
         row["law_push_16_s"] = time.perf_counter() - clock
         stayed = samples.isfinite().flatten(1).all(1)
-        row["difference"] = float((samples - pushed)[stayed].abs().max() / samples[stayed].abs().max())
+        row["difference"] = float(
+            (samples - pushed)[stayed].abs().max() / samples[stayed].abs().max()
+        )
     row["cpu_s"] = time.process_time() - cpu
     row["peak_gib"] = peak()
     return row
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", help="a folder of CelebA images")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="", help="families whose name contains this text")
@@ -108,11 +128,22 @@ def main():
     for name in FAMILIES:
         if args.only not in name:
             continue
-        command = [sys.executable, __file__, "--child", name, *(["--root", args.root] if args.root else [])]
-        done = subprocess.run(command, env=os.environ | threads, check=True, stdout=subprocess.PIPE, text=True)
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            name,
+            *(["--root", args.root] if args.root else []),
+        ]
+        done = subprocess.run(
+            command, env=os.environ | threads, check=True, stdout=subprocess.PIPE, text=True
+        )
         row = json.loads(done.stdout.splitlines()[-1])
         rows.append(row)
-        print("".join(f"{row[c]:>16.2g}" if i else f"{row[c]:<26}" for i, c in enumerate(COLUMNS)), flush=True)
+        print(
+            "".join(f"{row[c]:>16.2g}" if i else f"{row[c]:<26}" for i, c in enumerate(COLUMNS)),
+            flush=True,
+        )
     if args.csv:
         with open(args.csv, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)

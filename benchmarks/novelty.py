@@ -1,10 +1,13 @@
-"""Exact nearest images: time and memory of `metrics.novelty.nearest` by the number of samples and images.
+"""Exact nearest images: time and memory of `metrics.novelty.nearest` by the number of samples and
+images.
 
-    python benchmarks/novelty.py                                  1000 samples x 20 000 images of 3 x 32 x 32
-    python benchmarks/novelty.py --samples 10000 --images 200000  the largest case: 2.5 GB of images, about 6 TFLOP
+    python benchmarks/novelty.py                                  1000 samples x 20 000 images of 3
+        x 32 x 32
+    python benchmarks/novelty.py --samples 10000 --images 200000  the largest case: 2.5 GB of
+        images, about 6 TFLOP
 
-Images are random with the spectrum of natural ones (power falling as 1 / f^2); every tenth sample is a noisy copy of a known
-image, which the search must name.
+Images are random with the spectrum of natural ones (power falling as 1 / f^2); every tenth sample
+is a noisy copy of a known image, which the search must name.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ def natural(count: int, channels: int, size: int, seed: int) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--size", type=int, default=32)
@@ -42,7 +47,9 @@ def main() -> None:
     images = natural(args.images, args.channels, args.size, 0)
     samples = natural(args.samples, args.channels, args.size, 1)
     copied = torch.arange(0, args.samples, 10)
-    source = torch.randint(0, args.images, (len(copied),), generator=torch.Generator().manual_seed(2))
+    source = torch.randint(
+        0, args.images, (len(copied),), generator=torch.Generator().manual_seed(2)
+    )
     samples[copied] = images[source] + 0.02 * torch.randn(len(copied), *images.shape[1:])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
@@ -52,10 +59,12 @@ def main() -> None:
     right = (found.index[copied].cpu() == source).double().mean()
     rate = 2 * args.samples * args.images * images[0].numel() / seconds / 1e9
     print(
-        f"{args.samples} samples x {args.images} images of {tuple(images.shape[1:])} on {args.device}, {torch.get_num_threads()} threads"
+        f"{args.samples} samples x {args.images} images of {tuple(images.shape[1:])} on "
+        f"{args.device}, {torch.get_num_threads()} threads"
     )
     print(
-        f"{seconds:.1f} s, {rate:.1f} GFLOP/s, peak memory grew by {grown:.0f} MiB, copies named {right:.0%}, flagged {found.copy.sum()}"
+        f"{seconds:.1f} s, {rate:.1f} GFLOP/s, peak memory grew by {grown:.0f} MiB, copies named "
+        f"{right:.0%}, flagged {found.copy.sum()}"
     )
 
 

@@ -1,10 +1,13 @@
-"""One score on 60 000 grey images that stay on disk: processor seconds and memory beyond the training set, against 6000.
+"""One score on 60 000 grey images that stay on disk: processor seconds and memory beyond the
+training set, against 6000.
 
-    python benchmarks/streaming.py [--n 60000] [--threads 2] [--images images.npy] [--out runs/benchmarks]
+    python benchmarks/streaming.py [--n 60000] [--threads 2] [--images images.npy] [--out
+    runs/benchmarks]
 
-Images are read through a memory map of float32 (N, 1, H, W); without --images one of random smooth 28 x 28 images is written to a
-temporary folder. Memory is the largest amount of anonymous memory seen, looked at every 20 ms, above that before the call:
-pages of the map belong to the system and are not counted (Linux only).
+Images are read through a memory map of float32 (N, 1, H, W); without --images one of random smooth
+28 x 28 images is written to a temporary folder. Memory is the largest amount of anonymous memory
+seen, looked at every 20 ms, above that before the call: pages of the map belong to the system and
+are not counted (Linux only).
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from archbias.results import provenance
-from archbias.windows import believe, geometry
+from archbias.posteriors.windows import believe, geometry
+from archbias.store import provenance
 
 MACHINES = (("ls", 5), ("bbels", 5), ("els", 5))
 SIGMA, BLOCK = 0.5, 1000
@@ -29,7 +32,9 @@ SIGMA, BLOCK = 0.5, 1000
 
 def anonymous() -> float:
     """Anonymous memory of this process, MB."""
-    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("RssAnon"))
+    line = next(
+        x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("RssAnon")
+    )
     return int(line.split()[1]) / 1024
 
 
@@ -59,7 +64,9 @@ def on_disk(path: Path, n: int) -> Path:
     images = np.lib.format.open_memmap(path, "w+", np.float32, (n, 1, 28, 28))
     for i in range(0, n, BLOCK):
         x = rng.uniform(-1, 1, (min(BLOCK, n - i), 1, 28, 28))
-        images[i : i + BLOCK] = sum(np.roll(x, (a, b), (2, 3)) for a in range(3) for b in range(3)) / 3
+        images[i : i + BLOCK] = (
+            sum(np.roll(x, (a, b), (2, 3)) for a in range(3) for b in range(3)) / 3
+        )
     return path
 
 
@@ -75,7 +82,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = args.images or on_disk(Path(folder) / "images.npy", args.n)
         images = torch.from_numpy(np.load(path, mmap_mode="c"))
-        y = images[:1] + SIGMA * torch.randn(images[:1].shape, generator=torch.Generator().manual_seed(0))
+        y = images[:1] + SIGMA * torch.randn(
+            images[:1].shape, generator=torch.Generator().manual_seed(0)
+        )
         for kind, window in MACHINES:
             pairs = geometry(kind, window, *y.shape[2:])
 
@@ -85,7 +94,15 @@ def main() -> None:
             score(200)  # compiles
             for n in (args.n // 10, args.n):
                 seconds, memory = measured(lambda n=n: score(n))
-                rows.append({"machine": kind, "window": window, "n": n, "processor": seconds, "beyond": memory})
+                rows.append(
+                    {
+                        "machine": kind,
+                        "window": window,
+                        "n": n,
+                        "processor": seconds,
+                        "beyond": memory,
+                    }
+                )
                 print(rows[-1], flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
     found = {
@@ -103,12 +120,16 @@ def table(found: dict) -> str:
     lines = [
         "# One score on images that stay on disk",
         "",
-        f"{found['platform']}, {found['threads']} threads, images: {found['images']}, 28 x 28 grey, float32, sigma {SIGMA}.",
+        f"{found['platform']}, {found['threads']} threads, images: {found['images']}, 28 x 28 "
+        f"grey, float32, sigma {SIGMA}.",
         "",
         "| machine | window | N | processor s | MB beyond the training set |",
         "|---|---|---|---|---|",
     ]
-    lines += [f"| {r['machine']} | {r['window']} | {r['n']} | {r['processor']:.2f} | {r['beyond']:.0f} |" for r in found["rows"]]
+    lines += [
+        f"| {r['machine']} | {r['window']} | {r['n']} | {r['processor']:.2f} | {r['beyond']:.0f} |"
+        for r in found["rows"]
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,9 +1,11 @@
 """What a sweep costs beside its computing: cells of no work, run, looked at, resumed and joined.
 
-    python benchmarks/sweep.py [CELLS]        10 000 by default; a tenth of it first, so that growth can be seen
+    python benchmarks/sweep.py [CELLS]        10 000 by default; a tenth of it first, so that growth
+                                              can be seen
 
-Prints, for both sizes, milliseconds per cell for the first run (write, checksum, rename, join), for a second run that finds
-everything done (read and check), and for `status`; the size of the store; and the peak memory of the process.
+Prints, for both sizes, milliseconds per cell for the first run (write, checksum, rename, join), for
+a second run that finds everything done (read and check), and for `status`; the size of the store;
+and the peak memory of the process.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from archbias import results
+from archbias import store
 from archbias.study import Cell, Study, run, status
 
 
@@ -31,13 +33,22 @@ def fake(i: int) -> Cell:
     def work(_: object) -> dict[str, xr.Dataset]:
         values = np.random.default_rng(i).standard_normal((1, 1, 16))
         labels = {"family": [f"unet {i:05d}"], "predictor": ["els"], "seed": np.arange(16)}
-        return {"agreement": xr.Dataset({name: (tuple(labels), values) for name in ("r", "explained", "mse")}, labels)}
+        return {
+            "agreement": xr.Dataset(
+                {name: (tuple(labels), values) for name in ("r", "explained", "mse")}, labels
+            )
+        }
 
     return Cell(f"c{i:05d}", work, seconds=0.001)
 
 
 def measure(count: int) -> dict[str, float]:
-    study = Study("sweep", "What does the runner cost?", Settings(cells=count), lambda s: [fake(i) for i in range(s.cells)])
+    study = Study(
+        "sweep",
+        "What does the runner cost?",
+        Settings(cells=count),
+        lambda s: [fake(i) for i in range(s.cells)],
+    )
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         clock = [time.perf_counter()]
@@ -47,7 +58,7 @@ def measure(count: int) -> dict[str, float]:
         clock.append(time.perf_counter())
         status(folder)
         clock.append(time.perf_counter())
-        joined = results.open_study(folder)["agreement/r"].shape[0]
+        joined = store.open_study(folder)["agreement/r"].shape[0]
         size = sum(p.stat().st_size for p in (folder / "store.zarr").rglob("*") if p.is_file())
     first, second, look = np.diff(clock)
     assert joined == count
@@ -66,4 +77,7 @@ if __name__ == "__main__":
     rows = [measure(n) for n in (max(1, largest // 10), largest)]
     for name in rows[0]:
         print(f"{name:<26}" + "".join(f"{row[name]:>12.2f}" for row in rows))
-    print(f"memory grew by {rows[1]['peak memory, MB'] - rows[0]['peak memory, MB']:.1f} MB for ten times the cells")
+    print(
+        f"memory grew by {rows[1]['peak memory, MB'] - rows[0]['peak memory, MB']:.1f} MB for ten "
+        "times the cells"
+    )

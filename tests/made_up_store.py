@@ -1,4 +1,6 @@
-"""A small store with known content, in the schema of real ones: what figures, tables and reports are tested on."""
+"""A small store with known content, in the schema of real ones: what figures, tables and reports
+are tested on.
+"""
 
 from __future__ import annotations
 
@@ -11,34 +13,54 @@ FAMILIES = ("ideal", "linear", "linear, rank 3", "unet")
 SIZE, SEEDS, MODES = 6, 12, 36
 
 
-def tree(seed: int = 0, families: tuple[str, ...] = FAMILIES, channels: int = 1, study: str = "made-up") -> xr.DataTree:
-    """Samples of smooth random fields; 'ideal' copies its neighbour, the others do not; 'linear' follows its law exactly."""
+def tree(
+    seed: int = 0, families: tuple[str, ...] = FAMILIES, channels: int = 1, study: str = "made-up"
+) -> xr.DataTree:
+    """Samples of smooth random fields; 'ideal' copies its neighbour, the others do not; 'linear'
+    follows its law exactly.
+    """
     rng = np.random.default_rng(seed)
     d = channels * SIZE * SIZE
     lam = 0.3 / np.arange(1, d + 1) ** 1.5
     axes, _ = np.linalg.qr(rng.standard_normal((d, d)))
     shape = (channels, SIZE, SIZE)
-    draw = lambda n: ((rng.standard_normal((n, d)) * np.sqrt(lam)) @ axes.T).reshape(n, *shape)  # noqa: E731
+
+    def draw(n):
+        return ((rng.standard_normal((n, d)) * np.sqrt(lam)) @ axes.T).reshape(n, *shape)
+
     near = np.stack([draw(SEEDS) for _ in families])
-    samples = np.stack([near[i] if f.startswith("ideal") else draw(SEEDS) for i, f in enumerate(families)])
+    samples = np.stack(
+        [near[i] if f.startswith("ideal") else draw(SEEDS) for i, f in enumerate(families)]
+    )
     copied = np.array([[f.startswith("ideal")] * SEEDS for f in families])
     ids = np.array([[f"{i:06d}" for i in range(SEEDS)] for _ in families])
     coords = {"family": list(families), "seed": np.arange(SEEDS)}
     pixel = ("channel", "row", "column")
     predictors = ["ideal", "linear", "mean image", "ceiling"]
     centre = {"ideal": 0.5, "linear": 0.8, "mean image": 0.2, "ceiling": 0.97}
-    r = np.stack([[np.clip(centre[p] + 0.05 * rng.standard_normal(SEEDS), -1, 1) for p in predictors] for _ in families])
+    r = np.stack(
+        [
+            [np.clip(centre[p] + 0.05 * rng.standard_normal(SEEDS), -1, 1) for p in predictors]
+            for _ in families
+        ]
+    )
     per_seed = ("family", "predictor", "seed")
     laws = [f for f in families if f.startswith("linear")] or [families[0]]
-    losses = np.stack([0.4 * np.exp(-np.arange(50) / (8 + 2 * i)) + 0.05 for i in range(len(families))])
+    losses = np.stack(
+        [0.4 * np.exp(-np.arange(50) / (8 + 2 * i)) + 0.05 for i in range(len(families))]
+    )
     groups = {
-        "samples": xr.Dataset({"sample": (("family", "seed", *pixel), samples.astype("f4"))}, coords),
+        "samples": xr.Dataset(
+            {"sample": (("family", "seed", *pixel), samples.astype("f4"))}, coords
+        ),
         "distributions": xr.Dataset(
             {
                 "mean": (("law", *pixel), np.zeros((len(laws), *shape))),
                 "eigenvalue": (
                     ("law", "mode"),
-                    np.stack([np.where(np.arange(d) < (3 if "rank" in f else d), lam, 0) for f in laws]),
+                    np.stack(
+                        [np.where(np.arange(d) < (3 if "rank" in f else d), lam, 0) for f in laws]
+                    ),
                 ),
             },
             {"law": laws, "mode": np.arange(d)},
@@ -54,7 +76,10 @@ def tree(seed: int = 0, families: tuple[str, ...] = FAMILIES, channels: int = 1,
         ),
         "novelty": xr.Dataset(
             {
-                "distance": (("family", "seed"), np.where(copied, 0.01, 1.0 + 0.1 * rng.random(copied.shape))),
+                "distance": (
+                    ("family", "seed"),
+                    np.where(copied, 0.01, 1.0 + 0.1 * rng.random(copied.shape)),
+                ),
                 "distance_ratio": (("family", "seed"), np.where(copied, 0.01, 0.9)),
                 "nearest_id": (("family", "seed"), ids),
                 "copy": (("family", "seed"), copied),
@@ -62,7 +87,10 @@ def tree(seed: int = 0, families: tuple[str, ...] = FAMILIES, channels: int = 1,
             },
             coords,
         ),
-        "training": xr.Dataset({"loss": (("family", "step"), losses)}, {"family": list(families), "step": np.arange(50) * 10}),
+        "training": xr.Dataset(
+            {"loss": (("family", "step"), losses)},
+            {"family": list(families), "step": np.arange(50) * 10},
+        ),
     }
     made = xr.DataTree.from_dict(groups)
     made.attrs = {
@@ -70,7 +98,9 @@ def tree(seed: int = 0, families: tuple[str, ...] = FAMILIES, channels: int = 1,
         "question": "Does the figure say what the numbers say?",
         "settings": json.dumps({"steps": 20, "seeds": list(range(SEEDS))}),
         "families": json.dumps({f: {"type": f.split(",")[0].title()} for f in families}),
-        "images": json.dumps({"name": "made-up", "hash": "ab" * 32, "n": SEEDS, "shape": list(shape)}),
+        "images": json.dumps(
+            {"name": "made-up", "hash": "ab" * 32, "n": SEEDS, "shape": list(shape)}
+        ),
         "archbias": "0.1.0",
         "commit": "0123456789abcdef",
         "created": "2026-01-02T03:04:05+00:00",

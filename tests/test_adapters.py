@@ -1,4 +1,6 @@
-"""Other people's models: the trajectories of the diffusers library, of an EDM sampler, and there and back."""
+"""Other people's models: the trajectories of the diffusers library, of an EDM sampler, and there
+and back.
+"""
 
 import copy
 
@@ -8,11 +10,13 @@ import torch
 from torch import nn
 
 from archbias import adapters, noise, sample, seeds
-from archbias.analytic.ideal import Ideal
 from archbias.data import ImageSet
 from archbias.errors import InputError
+from archbias.posteriors.ideal import Ideal
 
-diffusers = pytest.importorskip("diffusers", reason="install archbias[diffusers] to compare with that library")
+diffusers = pytest.importorskip(
+    "diffusers", reason="install archbias[diffusers] to compare with that library"
+)
 
 KINDS = ["epsilon", "sample", "v_prediction"]
 
@@ -52,7 +56,8 @@ def images(n=5, shape=(1, 8, 8)):
     return ImageSet.from_array(seeds.normal(range(n), shape).clamp(-3, 3) / 3)
 
 
-# ---- diffusers ----------------------------------------------------------------------------------------------------
+# ---- diffusers
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,7 +78,9 @@ def test_trajectory_is_that_of_the_library(kind, spacing):
 @pytest.mark.parametrize("offset", [0, 1])
 def test_trajectory_in_single_precision_that_does_not_end_at_zero(offset):
     unet = small_unet()
-    scheduler = scheduler_of("epsilon", beta_schedule="squaredcos_cap_v2", set_alpha_to_one=False, steps_offset=offset)
+    scheduler = scheduler_of(
+        "epsilon", beta_schedule="squaredcos_cap_v2", set_alpha_to_one=False, steps_offset=offset
+    )
     sigmas = adapters.sigmas_of(scheduler, 20)
     assert len(sigmas) == 20 + offset
     n = seeds.normal(range(2), (1, 8, 8))
@@ -95,7 +102,10 @@ def test_clipping_is_that_of_the_library():
     assert (ours - theirs).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("name", ["DDPMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler", "PNDMScheduler"])
+@pytest.mark.parametrize(
+    "name",
+    ["DDPMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler", "PNDMScheduler"],
+)
 def test_any_scheduler_with_alphas(name):
     """The schedulers share their alphas, so the same network is the same denoiser under each."""
     unet, scheduler = small_unet(), getattr(diffusers, name)()
@@ -114,7 +124,9 @@ def test_the_denoised_image_is_what_the_scheduler_calls_the_original_sample(kind
         abar = scheduler.alphas_cumprod.double()[t]
         with torch.no_grad():
             wanted = scheduler.step(unet(x, t).sample, t, x).pred_original_sample
-            got = adapters.from_diffusers(unet, scheduler)(x / abar.sqrt(), noise.sigma_of(abar).item())
+            got = adapters.from_diffusers(unet, scheduler)(
+                x / abar.sqrt(), noise.sigma_of(abar).item()
+            )
         torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -141,13 +153,20 @@ def test_levels_between_training_steps_are_interpolated():
 
 
 def test_classes_variance_channels_and_learned_steps():
-    unet = small_unet(num_class_embeds=3, out_channels=2, time_embedding_type="learned", num_train_timesteps=1000)
+    unet = small_unet(
+        num_class_embeds=3, out_channels=2, time_embedding_type="learned", num_train_timesteps=1000
+    )
     scheduler = scheduler_of("epsilon")
     denoiser = adapters.from_diffusers(unet, scheduler)
-    y, sigma = seeds.normal(range(2), (1, 8, 8)), noise.sigma_of(scheduler.alphas_cumprod)[300].item()
+    y, sigma = (
+        seeds.normal(range(2), (1, 8, 8)),
+        noise.sigma_of(scheduler.alphas_cumprod)[300].item(),
+    )
     labels = torch.tensor([2, 0])
     with torch.no_grad():
-        eps = unet(y / (1 + sigma**2) ** 0.5, torch.tensor([300, 300]), class_labels=labels).sample[:, :1]
+        eps = unet(y / (1 + sigma**2) ** 0.5, torch.tensor([300, 300]), class_labels=labels).sample[
+            :, :1
+        ]
     torch.testing.assert_close(denoiser(y, sigma, labels), y - sigma * eps, rtol=1e-4, atol=1e-4)
     with pytest.raises(InputError, match="class-conditional"):
         denoiser(y, sigma)
@@ -169,11 +188,21 @@ def test_a_denoiser_in_the_library_takes_our_trajectory(kind):
 def test_a_denoiser_runs_in_a_pipeline_of_the_library():
     denoiser = Ideal().fit(images())
     scheduler = scheduler_of("epsilon")
-    pipeline = diffusers.DDIMPipeline(unet=adapters.to_diffusers(denoiser, scheduler), scheduler=scheduler)
+    pipeline = diffusers.DDIMPipeline(
+        unet=adapters.to_diffusers(denoiser, scheduler), scheduler=scheduler
+    )
     pipeline.set_progress_bar_config(disable=True)
-    made = pipeline(batch_size=2, num_inference_steps=10, output_type="np", generator=torch.Generator().manual_seed(0)).images
+    made = pipeline(
+        batch_size=2,
+        num_inference_steps=10,
+        output_type="np",
+        generator=torch.Generator().manual_seed(0),
+    ).images
     assert made.shape == (2, 8, 8, 1)
-    near = min(float((torch.from_numpy(made[0, ..., 0]).float() * 2 - 1 - x).abs().max()) for x in images().images[:, 0])
+    near = min(
+        float((torch.from_numpy(made[0, ..., 0]).float() * 2 - 1 - x).abs().max())
+        for x in images().images[:, 0]
+    )
     assert near < 1e-3  # the ideal denoiser copies a training image
 
 
@@ -185,11 +214,14 @@ def test_there_and_back_is_the_same_denoiser():
     torch.testing.assert_close(again(y, sigma), denoiser(y, sigma), rtol=1e-6, atol=1e-6)
 
 
-# ---- plain modules and callables ----------------------------------------------------------------------------------
+# ---- plain modules and callables
+# ----------------------------------------------------------------------------------
 
 
 class Wiener(nn.Module):
-    """The exact denoiser of N(0, 1) pixels, D = y / (1 + sigma^2), stated in any convention, with one parameter."""
+    """The exact denoiser of N(0, 1) pixels, D = y / (1 + sigma^2), stated in any convention, with
+    one parameter.
+    """
 
     def __init__(self, predicts, input):
         super().__init__()
@@ -210,7 +242,9 @@ class Wiener(nn.Module):
 @pytest.mark.parametrize("predicts", adapters.PREDICTIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_convention_of_a_plain_module(predicts, input, dtype):
-    denoiser = adapters.from_module(Wiener(predicts, input), (2, 3, 4), predicts=predicts, input=input)
+    denoiser = adapters.from_module(
+        Wiener(predicts, input), (2, 3, 4), predicts=predicts, input=input
+    )
     y = seeds.normal(range(3), (2, 3, 4), dtype=dtype)
     sigma = torch.tensor([0.1, 1.0, 7.0], dtype=dtype)
     got = denoiser(y, sigma)
@@ -219,11 +253,15 @@ def test_every_convention_of_a_plain_module(predicts, input, dtype):
     torch.testing.assert_close(denoiser(y[1:2], 1.0), got[1:2])
     back = adapters.to_module(denoiser, predicts=predicts, input=input)
     x = y / (1 + sigma[:, None, None, None] ** 2).sqrt() if input == "vp" else y
-    torch.testing.assert_close(back(x, sigma), Wiener(predicts, input).to(dtype)(x, sigma), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        back(x, sigma), Wiener(predicts, input).to(dtype)(x, sigma), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_module_is_copied_and_put_in_evaluation_mode():
-    module = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1), nn.Dropout(0.5)).train()
+    module = nn.Sequential(
+        nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1), nn.Dropout(0.5)
+    ).train()
     denoiser = adapters.from_module(module, (1, 5, 5), level=None)
     y = seeds.normal(range(2), (1, 5, 5))
     before = denoiser(y, 1.0)
@@ -234,7 +272,9 @@ def test_a_module_is_copied_and_put_in_evaluation_mode():
     y.requires_grad_()
     denoiser(y, 1.0).sum().backward()
     assert y.grad.abs().sum() > 0
-    assert set(denoiser.state()) == {f"{k}" for k, _ in [*module.named_parameters(), *module.named_buffers()]}
+    assert set(denoiser.state()) == {
+        f"{k}" for k, _ in [*module.named_parameters(), *module.named_buffers()]
+    }
 
 
 def test_levels_and_labels_reach_a_plain_module():
@@ -248,7 +288,9 @@ def test_levels_and_labels_reach_a_plain_module():
 
 
 def edm_heun(net, latents, t_steps):
-    """The sampler of Karras et al. 2022, algorithm 1 without churn, written from the paper: net(x, t) with t one number."""
+    """The sampler of Karras et al. 2022, algorithm 1 without churn, written from the paper: net(x,
+    t) with t one number.
+    """
     x = latents * t_steps[0]
     for t, t_next in zip(t_steps[:-1], t_steps[1:], strict=True):
         d = (x - net(x, t)) / t
@@ -268,22 +310,28 @@ def test_an_edm_model_takes_the_edm_trajectory_and_a_denoiser_takes_ours():
     denoiser = adapters.from_callable(net, (1, 4, 4))
     assert denoiser(n, 1.0).dtype == torch.float64
     assert "net" in repr(denoiser)
-    torch.testing.assert_close(sample.heun(denoiser, n, sigmas), edm_heun(net, n, sigmas), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        sample.heun(denoiser, n, sigmas), edm_heun(net, n, sigmas), rtol=1e-5, atol=1e-5
+    )
     ideal = Ideal().fit(images(shape=(1, 4, 4)))
     back = adapters.to_callable(ideal)
     torch.testing.assert_close(edm_heun(back, n, sigmas), sample.heun(ideal, n, sigmas))
-    torch.testing.assert_close(back(n, torch.full((3, 1, 1, 1), 2.0)), ideal(n, 2.0))  # k-diffusion's and EDM's shapes of sigma
+    # k-diffusion's and EDM's shapes of sigma
+    torch.testing.assert_close(back(n, torch.full((3, 1, 1, 1), 2.0)), ideal(n, 2.0))
     torch.testing.assert_close(back(n, torch.full((3,), 2.0)), ideal(n, 2.0))
 
 
 def test_a_callable_with_labels():
-    denoiser = adapters.from_callable(lambda y, s, labels: y * labels[:, None, None, None], (1, 2, 2), classes=3)
+    denoiser = adapters.from_callable(
+        lambda y, s, labels: y * labels[:, None, None, None], (1, 2, 2), classes=3
+    )
     y = torch.ones(2, 1, 2, 2)
     assert denoiser(y, 1.0, torch.tensor([2, 0]))[:, 0, 0, 0].tolist() == [2, 0]
     assert denoiser.classes == (0, 1, 2)
 
 
-# ---- bad input ----------------------------------------------------------------------------------------------------
+# ---- bad input
+# ------------------------------------------------------------------------------
 
 
 def test_what_cannot_be_adapted_says_why():
@@ -306,7 +354,10 @@ def test_what_cannot_be_adapted_says_why():
     with pytest.raises(InputError, match="alphas_cumprod"):
         adapters.from_diffusers(small_unet(), diffusers.FlowMatchEulerDiscreteScheduler())
     with pytest.raises(InputError, match="zero terminal signal"):
-        adapters.sigmas_of(scheduler_of("v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing"), 10)
+        adapters.sigmas_of(
+            scheduler_of("v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing"),
+            10,
+        )
     denoiser = adapters.from_module(module, (1, 2, 2))
     with pytest.raises(InputError, match="fitted already"):
         denoiser.spec.fit(images())

@@ -1,4 +1,6 @@
-"""Every family keeps the contract of archbias.denoise: the suite runs over FAMILIES, whatever is in it."""
+"""Every family keeps the contract of archbias.denoise: the suite runs over FAMILIES, whatever is in
+it.
+"""
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from archbias.data import ImageSet
 from archbias.denoise import Spec, configure, from_json, noise_of, score_of, to_json
 from archbias.errors import InputError
 from archbias.families import FAMILIES
-from archbias.train import Train
+from archbias.nets.train import Train
 
 SHORT = Train(steps=3, batch=8, warmup=1)
 SETTINGS = {
@@ -74,10 +76,14 @@ def test_a_call_in_inference_mode_does_not_spoil_later_gradients(fitted, images)
 def test_a_row_alone_is_the_row_in_its_batch_and_sigma_may_vary(fitted, images):
     _, denoiser = fitted
     sigma = torch.tensor([0.1, 0.7, 3.0, 20.0], dtype=torch.float64)
-    y = images.images[:4].double() + sigma[:, None, None, None] * seeds.normal(range(4), images.shape, dtype=torch.float64)
+    y = images.images[:4].double() + sigma[:, None, None, None] * seeds.normal(
+        range(4), images.shape, dtype=torch.float64
+    )
     together = denoiser(y, sigma)
     for i in range(4):
-        torch.testing.assert_close(denoiser(y[i : i + 1], float(sigma[i]))[0], together[i], rtol=1e-7, atol=1e-7)
+        torch.testing.assert_close(
+            denoiser(y[i : i + 1], float(sigma[i]))[0], together[i], rtol=1e-7, atol=1e-7
+        )
     assert denoiser(y[:0], 1.0).shape == (0, 1, 8, 8)
 
 
@@ -123,7 +129,10 @@ def test_bad_input_says_wanted_got_remedy(fitted, images):
 def test_samples_are_finite_and_follow_their_seeds(fitted, images):
     name, denoiser = fitted
     if name in ("polynomial", "power_patches"):
-        pytest.skip("trajectories of polynomials may leave to infinity, or their schedule has its own levels: tested apart")
+        pytest.skip(
+            "trajectories of polynomials may leave to infinity, or their schedule has its own "
+            "levels: tested apart"
+        )
     start = seeds.normal(range(3), images.shape)
     x = sample.ddim(denoiser, start, noise.cosine(5))
     assert torch.isfinite(x).all()
@@ -152,7 +161,9 @@ def test_closed_forms_have_their_limits(images, name):
     elif name == "els":
         torch.testing.assert_close(far, x.mean().expand_as(far), rtol=1e-5, atol=1e-5)
     else:
-        torch.testing.assert_close(far[0, 1:-1, 1:-1], x[:, 0, 1:-1, 1:-1].mean().expand(6, 6), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            far[0, 1:-1, 1:-1], x[:, 0, 1:-1, 1:-1].mean().expand(6, 6), rtol=1e-5, atol=1e-5
+        )
     torch.testing.assert_close(denoiser(x[:3], 1e-4), x[:3], rtol=1e-3, atol=1e-3)
 
 

@@ -1,4 +1,6 @@
-"""What a notebook shows of a denoiser, a law and a study: a picture or a table, with every name escaped."""
+"""What a notebook shows of a denoiser, a law and a study: a picture or a table, with every name
+escaped.
+"""
 
 import base64
 import io
@@ -55,17 +57,29 @@ def test_a_law_shows_samples(images):
     shown = re.findall(r"base64,([^\"]+)", law._repr_html_())
     assert len(shown) == 8
     got = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown[3]))))[::8, ::8]
-    np.testing.assert_array_equal(got, pictures.to_bytes(law.sample([3])[0, 0].clamp(-1, 1).numpy()))
+    np.testing.assert_array_equal(
+        got, pictures.to_bytes(law.sample([3])[0, 0].clamp(-1, 1).numpy())
+    )
     law = distributions.generated_by(archbias.FAMILIES["linear"]().fit(plane("moons", 50)), sigmas)
     assert "law of 2x1x1 images" in law._repr_html_()
     assert "base64" not in law._repr_html_()
 
 
 @pytest.mark.parametrize(
-    "spec", ["linear", "linear(rank=1)", "linear(constraint='local',window=1)", "polynomial", "ideal", "bottleneck(rank=1)"]
+    "spec",
+    [
+        "linear",
+        "linear(rank=1)",
+        "linear(constraint='local',window=1)",
+        "polynomial",
+        "ideal",
+        "bottleneck(rank=1)",
+    ],
 )
 def test_a_law_of_no_seeds_is_empty(spec):
-    law = distributions.generated_by(archbias.families.parse(spec).fit(plane("moons", 30)), noise.cosine(4))
+    law = distributions.generated_by(
+        archbias.families.parse(spec).fit(plane("moons", 30)), noise.cosine(4)
+    )
     assert law.push(torch.zeros(0, *law.shape)).shape == law.sample([]).shape == (0, *law.shape)
 
 
@@ -74,6 +88,8 @@ def test_a_study_shows_its_question_and_plan(request):
     assert "<b>families</b>" in page
     assert "<td>presets</td>" in page
     assert re.search(r"<td>cells</td><td>\d+, about \d+ s", page)
-    nasty = study.Study(name="<i>", question="<script>", settings=study.Images(), cells=lambda settings: [])
+    nasty = study.Study(
+        name="<i>", question="<script>", settings=study.Images(), cells=lambda settings: []
+    )
     assert "<script>" not in nasty._repr_html_()
     assert "<i>" not in nasty._repr_html_()

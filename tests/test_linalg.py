@@ -28,7 +28,9 @@ def low_rank(seed=0, c=0.3, r=4):
 
 
 def circulant(seed=0, channels=3, height=4, width=5):
-    """The matrix is written entry by entry from the autocovariance of random pictures, without Fourier transforms."""
+    """The matrix is written entry by entry from the autocovariance of random pictures, without
+    Fourier transforms.
+    """
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(6, channels, height, width, dtype=torch.float64, generator=g)
     shifts = [(i, j) for i in range(height) for j in range(width)]
@@ -75,12 +77,16 @@ class TestAgainstDense:
         x = torch.randn(3, len(full), dtype=torch.float64)
         torch.testing.assert_close(a.eigenvalues, torch.linalg.eigvalsh(full).flip(0), **close)
         torch.testing.assert_close(a.logdet(), torch.linalg.slogdet(full).logabsdet, **close)
-        torch.testing.assert_close(a.solve(x), torch.linalg.solve(full, x.T).T, rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(
+            a.solve(x), torch.linalg.solve(full, x.T).T, rtol=1e-8, atol=1e-9
+        )
         assert a.rank() == len(full)
 
     def test_spectral_mapping(self, case):
         a, full = CASES[case]()
-        torch.testing.assert_close(a.apply(torch.exp).dense(), torch.linalg.matrix_exp(full), rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(
+            a.apply(torch.exp).dense(), torch.linalg.matrix_exp(full), rtol=1e-8, atol=1e-9
+        )
         root = a.apply(torch.sqrt)
         torch.testing.assert_close(root.dense() @ root.dense(), full, **close)
         torch.testing.assert_close(root.apply(torch.square).eigenvalues, a.eigenvalues, **close)
@@ -104,7 +110,9 @@ def test_singular_operators_name_their_plane():
 def test_circulant_null_space():
     a, _ = circulant()
     flat = a.apply(lambda l: torch.where(l > a.eigenvalues[10], l, 0.0))
-    torch.testing.assert_close(flat.pinv().dense(), torch.linalg.pinv(flat.dense(), rtol=1e-9), rtol=1e-7, atol=1e-8)
+    torch.testing.assert_close(
+        flat.pinv().dense(), torch.linalg.pinv(flat.dense(), rtol=1e-9), rtol=1e-7, atol=1e-8
+    )
     torch.testing.assert_close(flat.plane().matmul(flat.dense()), flat.dense(), **close)
 
 

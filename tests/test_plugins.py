@@ -1,4 +1,6 @@
-"""A family outside the package: a toy plug-in, laid out as an installer would leave it, is found, fitted, saved and listed."""
+"""A family outside the package: a toy plug-in, laid out as an installer would leave it, is found,
+fitted, saved and listed.
+"""
 
 import os
 import subprocess
@@ -8,7 +10,9 @@ import textwrap
 import pytest
 
 FAMILY = '''
-"""D(y, sigma) = mean + lam / (lam + sigma^2) (y - mean): one number for the variance of every pixel."""
+"""D(y, sigma) = mean + lam / (lam + sigma^2) (y - mean): one number for the variance of every
+pixel.
+"""
 
 from dataclasses import dataclass
 
@@ -61,12 +65,16 @@ USE = """
 
 @pytest.fixture
 def site(tmp_path):
-    """A folder as `pip install --target` leaves it: the module and its metadata with the entry point."""
+    """A folder as `pip install --target` leaves it: the module and its metadata with the entry
+    point.
+    """
     (tmp_path / "toy_family.py").write_text(FAMILY)
     info = tmp_path / "toy_family-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-family\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[archbias.families]\none_number = toy_family:OneNumber\n")
+    (info / "entry_points.txt").write_text(
+        "[archbias.families]\none_number = toy_family:OneNumber\n"
+    )
     (info / "RECORD").write_text(
         "toy_family.py,,\ntoy_family-1.0.dist-info/METADATA,,\ntoy_family-1.0.dist-info/entry_points.txt,,\n"
     )
@@ -75,7 +83,14 @@ def site(tmp_path):
 
 def python(site, *arguments):
     environment = os.environ | {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *arguments], env=environment, cwd=site, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        cwd=site,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_an_outside_family_is_found_and_used(site):
@@ -92,7 +107,11 @@ def test_an_outside_family_is_listed_by_the_command(site):
 
 def test_a_broken_plug_in_is_a_warning_and_leaves_the_others(site):
     (site / "toy_family.py").write_text("raise RuntimeError('not today')")
-    done = python(site, "-c", "import archbias; print('one_number' in archbias.FAMILIES, 'ideal' in archbias.FAMILIES)")
+    done = python(
+        site,
+        "-c",
+        "import archbias; print('one_number' in archbias.FAMILIES, 'ideal' in archbias.FAMILIES)",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["False", "True"]
     assert "not today" in done.stderr

@@ -52,13 +52,19 @@ def exact(denoiser, z, start, end):
     def cdf(x, sigma):
         return stats.norm.cdf((x - m) / np.sqrt(s**2 + sigma**2)).mean()
 
-    return [brentq(lambda x, q=cdf(start * v, start): cdf(x, end) - q, -20, 20, xtol=1e-14) for v in z]
+    return [
+        brentq(lambda x, q=cdf(start * v, start): cdf(x, end) - q, -20, 20, xtol=1e-14) for v in z
+    ]
 
 
 @pytest.mark.parametrize("denoiser", [GAUSS, TWO], ids=["gaussian", "mixture"])
-@pytest.mark.parametrize(("sampler", "order"), [(sample.ddim, 1), (sample.heun, 2)], ids=["ddim", "heun"])
+@pytest.mark.parametrize(
+    ("sampler", "order"), [(sample.ddim, 1), (sample.heun, 2)], ids=["ddim", "heun"]
+)
 def test_order_of_convergence(denoiser, sampler, order):
-    """Halving the step divides the error by 2^order; the end level is above 0, where the field is smooth."""
+    """Halving the step divides the error by 2^order; the end level is above 0, where the field is
+    smooth.
+    """
     z, start, end = np.linspace(-1.5, 1.5, 9), 3.0, 0.2
     truth = torch.tensor(exact(denoiser, z, start, end)).reshape(-1, 1, 1, 1)
     begin = torch.tensor(z).reshape(-1, 1, 1, 1)
@@ -73,7 +79,9 @@ def test_order_of_convergence(denoiser, sampler, order):
 
 
 def test_sde_on_a_gaussian_follows_the_variance_recursion():
-    """Each step is affine in y plus fresh noise: mean and variance of every state are known; 5 standard errors."""
+    """Each step is affine in y plus fresh noise: mean and variance of every state are known; 5
+    standard errors.
+    """
     sigmas, lam, mu, count = noise.cosine(12), 0.25, 0.3, 20000
     start = normal(range(count), (1, 1, 1), dtype=torch.float64)
     states = sample.sde(GAUSS, start, sigmas, seeds=range(count), eta=0.7, path=True)
@@ -90,16 +98,22 @@ def test_sde_on_a_gaussian_follows_the_variance_recursion():
 
 
 def test_ancestral_sampling_converges_to_the_data():
-    """With many steps the ancestral chain ends on N(0.3, 0.25), whatever the start's small error."""
+    """With many steps the ancestral chain ends on N(0.3, 0.25), whatever the start's small
+    error.
+    """
     count, sigmas = 8000, noise.geometric(150, 0.01, 40)
-    got = sample.sde(GAUSS, normal(range(count), (1, 1, 1), dtype=torch.float64), sigmas, seeds=range(count)).flatten()
+    got = sample.sde(
+        GAUSS, normal(range(count), (1, 1, 1), dtype=torch.float64), sigmas, seeds=range(count)
+    ).flatten()
     assert abs(float(got.mean()) - 0.3) < 5 * 0.5 / math.sqrt(count) + 0.01
     assert abs(float(got.var()) / 0.25 - 1) < 5 * math.sqrt(2 / count) + 0.05
 
 
 def test_eta_zero_is_ddim_and_seeds_are_independent_of_the_batch():
     start, sigmas = normal(range(6), (1, 1, 1), dtype=torch.float64), noise.cosine(8)
-    assert torch.equal(sample.sde(TWO, start, sigmas, seeds=range(6), eta=0.0), sample.ddim(TWO, start, sigmas))
+    assert torch.equal(
+        sample.sde(TWO, start, sigmas, seeds=range(6), eta=0.0), sample.ddim(TWO, start, sigmas)
+    )
     whole = sample.sde(TWO, start, sigmas, seeds=range(6))
     assert torch.equal(whole, sample.sde(TWO, start, sigmas, seeds=range(6), batch=4))
     assert torch.equal(whole[3:4], sample.sde(TWO, start[3:4], sigmas, seeds=[3]))
@@ -127,5 +141,6 @@ def test_bad_settings_are_refused():
     for batch in (0, -1, 1.5):
         with pytest.raises(InputError, match="batch must be an integer of at least 1"):
             sample.ddim(GAUSS, start, noise.cosine(4), batch=batch)
-    with pytest.raises(InputError, match="got 3 for 2 rows"):  # the rows would take the first labels
+    # the rows would take the first labels
+    with pytest.raises(InputError, match="got 3 for 2 rows"):
         sample.ddim(GAUSS, start, noise.cosine(4), labels=torch.tensor([0, 1, 2]))

@@ -29,9 +29,13 @@ def test_noise_is_standard_normal_and_streams_are_independent():
 
 
 def test_noise_does_not_change_between_releases():
-    """Philox-4x64 with key (17, 0) through NumPy's ziggurat: frozen, so that stored samples can be made again."""
+    """Philox-4x64 with key (17, 0) through NumPy's ziggurat: frozen, so that stored samples can be
+    made again.
+    """
     drawn = seeds.normal([17], (3,), dtype=torch.float64)[0].tolist()
-    expected = np.random.Generator(np.random.Philox(key=np.array([17, 0], dtype=np.uint64))).standard_normal(3)
+    expected = np.random.Generator(
+        np.random.Philox(key=np.array([17, 0], dtype=np.uint64))
+    ).standard_normal(3)
     assert drawn == expected.tolist()
     assert drawn[:2] == pytest.approx([-0.6291, -0.1626], abs=5e-5)
 
@@ -54,7 +58,9 @@ def test_cosine_is_the_published_schedule():
 def test_linear_schedule_integrates_its_beta():
     sigmas = noise.linear(50, beta_min=0.2, beta_max=15.0)
     t = np.linspace(1, 0, 51)
-    fine = [np.trapezoid(0.2 + 14.8 * np.linspace(0, u, 20_001), np.linspace(0, u, 20_001)) for u in t]
+    fine = [
+        np.trapezoid(0.2 + 14.8 * np.linspace(0, u, 20_001), np.linspace(0, u, 20_001)) for u in t
+    ]
     np.testing.assert_allclose(noise.abar_of(sigmas).numpy(), np.exp(-np.array(fine)), rtol=1e-7)
 
 
@@ -77,7 +83,9 @@ def test_every_schedule_passes_the_check(name, steps):
 
 @given(st.floats(1e-3, 1e3))
 def test_vp_and_ve_are_inverse(sigma):
-    assert noise.sigma_of(noise.abar_of(torch.tensor(sigma, dtype=torch.float64))).item() == pytest.approx(sigma, rel=1e-6)
+    assert noise.sigma_of(
+        noise.abar_of(torch.tensor(sigma, dtype=torch.float64))
+    ).item() == pytest.approx(sigma, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +104,11 @@ def test_bad_noise_levels_are_named(sigmas, message):
 
 
 def test_ratios_are_those_of_neighbouring_levels():
-    assert noise.ratios(torch.tensor([8.0, 2.0, 0.5, 0.0])) == [(8.0, 0.25), (2.0, 0.25), (0.5, 0.0)]
+    assert noise.ratios(torch.tensor([8.0, 2.0, 0.5, 0.0])) == [
+        (8.0, 0.25),
+        (2.0, 0.25),
+        (0.5, 0.0),
+    ]
 
 
 def test_bad_schedules_are_named():

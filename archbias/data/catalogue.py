@@ -2,7 +2,8 @@
 
     images = load("celeba", root="faces/", n=1000, size=64)
 
-The order is: choose ids, decode, crop, resize, map bytes to [-1, 1]. The first n in the set's order, unless a seed draws them.
+The order is: choose ids, decode, crop, resize, map bytes to [-1, 1]. The first n in the set's
+order, unless a seed draws them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from .images import ImageSet, check_size, choose
 from .manifest import Manifest
 from .source import Source, data_root
 
-SOURCES: dict[str, Source] = {m.SOURCE.name: m.SOURCE for m in (fashion_mnist, mnist, cifar10, celeba, digits, folder, array)}
+SOURCES: dict[str, Source] = {
+    m.SOURCE.name: m.SOURCE for m in (fashion_mnist, mnist, cifar10, celeba, digits, folder, array)
+}
 
 
 def sources() -> list[str]:
@@ -50,7 +53,8 @@ def load(
     """Images of a named set. Nothing is downloaded.
 
     Args:
-        root: the folder or file that holds the set; the embedded images or the default folder without it.
+        root: the folder or file that holds the set; the embedded images or the default folder
+            without it.
         n: how many; all of them by default.
         size: height and width to resize to, antialiased; None keeps what the crop leaves.
         seed: draws the n images; None takes the first.
@@ -68,52 +72,82 @@ def load(
         check_size(size, size)
     if manifest is not None:
         if n is not None or seed is not None or ids is not None:
-            raise InputError("a manifest already names its images, got n, seed or ids as well; leave those out")
+            raise InputError(
+                "a manifest already names its images, got n, seed or ids as well; leave those out"
+            )
         manifest = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
         ids = list(manifest.images)
     listing = about.listing(root)
-    if root is None and about.embedded and about.files and isinstance(n, Integral) and n > len(listing.ids):
+    if (
+        root is None
+        and about.embedded
+        and about.files
+        and isinstance(n, Integral)
+        and n > len(listing.ids)
+    ):
         raise InputError(
-            f"wanted {n} images, got {listing.origin}; run `archbias data fetch {name}` and give root={data_root() / name}"
+            f"wanted {n} images, got {listing.origin}; run `archbias data fetch {name}` and give "
+            f"root={data_root() / name}"
         )
     rows = choose(listing.ids, n, seed, ids, listing.origin)
     images = _read(about, listing, rows, size, crop)
     return images if manifest is None else manifest.check(images)
 
 
-def _read(about: Source, listing: Listing, rows: list[int], size: int | None, crop: str | None) -> ImageSet:
-    mixed = crop == "centre" and size is not None  # asked for, so that photographs of any size become alike
+def _read(
+    about: Source, listing: Listing, rows: list[int], size: int | None, crop: str | None
+) -> ImageSet:
+    # asked for, so that photographs of any size become alike
+    mixed = crop == "centre" and size is not None
     crop, order = crop or about.crop, np.argsort(rows)
     x, raw, notes = [None] * len(rows), None, []
     for at, (name, pixels) in zip(order, listing.read([rows[i] for i in order]), strict=True):
         raw = raw or (name, pixels.shape)
         if pixels.shape[2] != raw[1][2] or (pixels.shape != raw[1] and not mixed):
             raise InputError(
-                f"all images must have one size, got {_size(pixels.shape)} in {name} after {_size(raw[1])} in {raw[0]}; "
-                "convert the files, or give size and crop='centre' where only height and width differ"
+                f"all images must have one size, got {_size(pixels.shape)} in {name} after "
+                f"{_size(raw[1])} in {raw[0]}; "
+                "convert the files, or give size and crop='centre' where only height and width "
+                "differ"
             )
         notes = []
         if crop == "centre" and pixels.shape[0] != pixels.shape[1]:
-            notes.append("crop centre square" if mixed else f"crop centre square of {pixels.shape[0]}x{pixels.shape[1]}")
+            notes.append(
+                "crop centre square"
+                if mixed
+                else f"crop centre square of {pixels.shape[0]}x{pixels.shape[1]}"
+            )
             pixels = pictures.crop_centre(pixels)
         if size is not None and pixels.shape[:2] != (size, size):
             kind = "bytes" if pixels.dtype == np.uint8 else "floats"
             notes.append(f"resize {size}x{size} antialiased bilinear, {kind}")
             pixels = pictures.resize(pixels, size, size)
         if pixels.min() == pixels.max():
-            raise InputError(f"every image must vary, got the constant {name}; remove it or choose others by ids")
+            raise InputError(
+                f"every image must vary, got the constant {name}; remove it or choose others by ids"
+            )
         pixels = pictures.to_float(pixels)
         if not np.isfinite(pixels).all():
-            raise InputError(f"every pixel must be finite, got NaN or infinity in {name}; remove it or mend the file")
+            raise InputError(
+                f"every pixel must be finite, got NaN or infinity in {name}; remove it or mend the "
+                "file"
+            )
         if np.abs(pixels).max() > 1 + 1e-6:
             low, high = pixels.min(), pixels.max()
-            raise InputError(f"pixels must lie in [-1, 1], got [{low:.3g}, {high:.3g}] in {name}; map bytes with x / 127.5 - 1")
+            raise InputError(
+                f"pixels must lie in [-1, 1], got [{low:.3g}, {high:.3g}] in {name}; map bytes "
+                "with x / 127.5 - 1"
+            )
         x[at] = pixels
     images = torch.from_numpy(np.stack(x)).permute(0, 3, 1, 2).contiguous()
     labels = None if listing.labels is None else listing.labels[rows]
     chosen = [listing.ids[i] for i in rows]
     return ImageSet.from_array(
-        images, ids=chosen, labels=labels, name=listing.set or about.name, transform=[*listing.transform, *notes]
+        images,
+        ids=chosen,
+        labels=labels,
+        name=listing.set or about.name,
+        transform=[*listing.transform, *notes],
     )
 
 
@@ -123,7 +157,9 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def describe(name: str, root: str | Path | None = None) -> dict[str, str]:
-    """One line each: summary, licence, home, cite, files, and whether the set is at hand (in `root`, if given)."""
+    """One line each: summary, licence, home, cite, files, and whether the set is at hand (in
+    `root`, if given).
+    """
     about = named(name)
     files = [f"{f.name} ({f.megabytes:g} MB, {f.hash})" for f in about.files]
     return {
@@ -143,7 +179,11 @@ def _at_hand(about: Source, root: str | Path | None) -> str:
     try:
         listing = about.listing(root)
     except InputError as error:
-        return f"no: {about.remedy(root)}" if not any(p.exists() for p in about.places(root)) else f"no: {error}"
+        return (
+            f"no: {about.remedy(root)}"
+            if not any(p.exists() for p in about.places(root))
+            else f"no: {error}"
+        )
     if root is None and about.embedded:
         return f"{len(listing.ids)} images, bundled"
     return f"{len(listing.ids)} images in {listing.origin}"
@@ -159,31 +199,45 @@ def prepare(
     crop: str | None = None,
     out: str | Path | None = None,
 ) -> Path:
-    """Load once and keep: writes OUT.npz, whole or not at all, and its manifest OUT.json; load("array", root=OUT.npz) reads it.
+    """Load once and keep: writes OUT.npz, whole or not at all, and its manifest OUT.json;
+    load("array", root=OUT.npz) reads it.
 
     Args:
         out: the npz file; by default under `data_root()/prepared`, named after the settings.
 
     Returns:
-        The npz: `images` (bytes where that loses nothing), `ids`, `labels` if any, and the manifest as UTF-8 bytes.
+        The npz: `images` (bytes where that loses nothing), `ids`, `labels` if any, and the manifest
+        as UTF-8 bytes.
     """
     images = load(name, root=root, n=n, size=size, seed=seed, crop=crop)
     h, w = images.shape[1:]
     drawn = "" if seed is None else f"-seed{seed}"
-    path = Path(out) if out else data_root() / "prepared" / f"{name}-{len(images)}{drawn}-{h}x{w}-{images.hash[:8]}.npz"
+    path = (
+        Path(out)
+        if out
+        else data_root() / "prepared" / f"{name}-{len(images)}{drawn}-{h}x{w}-{images.hash[:8]}.npz"
+    )
     if path.suffix != ".npz":
         raise InputError(f"prepared images go to a .npz file, got {path}; give out=FILE.npz")
     about = images.manifest()
     channels_last = images.images.permute(0, 2, 3, 1).numpy()
     pixels = pictures.to_bytes(channels_last)
-    if images.shape[0] not in (1, 3) or not np.array_equal(pictures.to_float(pixels), channels_last):
+    if images.shape[0] not in (1, 3) or not np.array_equal(
+        pictures.to_float(pixels), channels_last
+    ):
         pixels = images.images.numpy()
-    arrays = {"images": pixels, "ids": np.array(images.ids), "manifest": np.frombuffer(about.to_json().encode(), np.uint8)}
+    arrays = {
+        "images": pixels,
+        "ids": np.array(images.ids),
+        "manifest": np.frombuffer(about.to_json().encode(), np.uint8),
+    }
     if images.labels is not None:
         arrays["labels"] = images.labels.numpy()
     try:
         write_whole(path, lambda part: np.savez_compressed(part, **arrays))
         about.write(path.with_suffix(".json"))
     except OSError as error:
-        raise InputError(f"wanted to write {path}, got {error.strerror or error}; give another out or make room") from error
+        raise InputError(
+            f"wanted to write {path}, got {error.strerror or error}; give another out or make room"
+        ) from error
     return path

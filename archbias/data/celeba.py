@@ -1,7 +1,8 @@
 """CelebA: 202 599 aligned faces, 178 x 218 colour.
 
-Read from a folder of JPEGs, the official zip, or parquet files. The usual crop is the centre 178 x 178 (rows 20 to 198);
-on files halved to 89 x 109 the same rule gives rows 10 to 99. `crop="none"` resizes the whole image, as Kamb & Ganguli do.
+Read from a folder of JPEGs, the official zip, or parquet files. The usual crop is the centre 178 x
+178 (rows 20 to 198); on files halved to 89 x 109 the same rule gives rows 10 to 99. `crop="none"`
+resizes the whole image, as Kamb & Ganguli do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ def find(place: Path) -> files.Listing | None:
         for folder in (place / "img_align_celeba", place / "celeba" / "img_align_celeba", place):
             if pick(folder, "*.jpg", "*.png"):
                 return files.folder(folder)
-    if found := pick(place, "img_align_celeba.zip", "*.zip") if place.is_dir() or place.suffix == ".zip" else []:
+    if (
+        found := pick(place, "img_align_celeba.zip", "*.zip")
+        if place.is_dir() or place.suffix == ".zip"
+        else []
+    ):
         return files.archive(found[0])
     if found := pick(place, "train*.parquet", "*/train*.parquet", "*.parquet", "*/*.parquet"):
         return files.parquet(found)

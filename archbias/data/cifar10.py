@@ -1,7 +1,8 @@
 """CIFAR10: 50 000 photographs of ten kinds of things, 32 x 32 colour.
 
-Read from the official binary archive or its unpacked batches, parquet files, or an npz with `images` and `labels`. The
-official Python archive is pickled, and reading a pickle can run code, so it is refused.
+Read from the official binary archive or its unpacked batches, parquet files, or an npz with
+`images` and `labels`. The official Python archive is pickled, and reading a pickle can run code, so
+it is refused.
 
     record = 1 byte label, 1024 bytes red, 1024 green, 1024 blue, rows first
 """
@@ -31,23 +32,34 @@ def find(place: Path) -> files.Listing | None:
     if found := pick(place, "train*.parquet", "*/train*.parquet"):
         return files.parquet(found)
     if found := pick(place, "cifar-10-python.tar*", "data_batch_1", "*/data_batch_1"):
-        raise InputError(f"wanted a CIFAR10 file that can be read safely, got the pickled {found[0]}; {SOURCE.remedy(place)}")
+        raise InputError(
+            f"wanted a CIFAR10 file that can be read safely, got the pickled {found[0]}; "
+            f"{SOURCE.remedy(place)}"
+        )
     return None
 
 
 def _tar(path: Path) -> files.Listing:
     try:
         with tarfile.open(path) as tar:
-            members = sorted((m for m in tar if m.isfile() and Path(m.name).match("data_batch_*.bin")), key=lambda m: m.name)
+            members = sorted(
+                (m for m in tar if m.isfile() and Path(m.name).match("data_batch_*.bin")),
+                key=lambda m: m.name,
+            )
             return _batches(str(path), [tar.extractfile(m).read() for m in members])
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise InputError(f"wanted the binary CIFAR10 archive at {path}, got {error}; download it again") from error
+        raise InputError(
+            f"wanted the binary CIFAR10 archive at {path}, got {error}; download it again"
+        ) from error
 
 
 def _batches(origin: str, batches: list[bytes]) -> files.Listing:
     if not batches or any(len(b) == 0 or len(b) % RECORD for b in batches):
         got = ", ".join(str(len(b)) for b in batches) or "no batch"
-        raise InputError(f"{origin} must hold batches of {RECORD}-byte records, got {got} bytes; download it again")
+        raise InputError(
+            f"{origin} must hold batches of {RECORD}-byte records, got {got} bytes; download it "
+            "again"
+        )
     records = np.concatenate([np.frombuffer(b, np.uint8).reshape(-1, RECORD) for b in batches])
     pixels = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return files.from_array(origin, pixels, records[:, 0])

@@ -1,4 +1,5 @@
-"""The digits of scikit-learn: 1797 handwritten digits, 8 x 8 grey, ten labels; they come with that package.
+"""The digits of scikit-learn: 1797 handwritten digits, 8 x 8 grey, ten labels; they come with that
+package.
 
 Its grey levels 0 to 16 become x = level / 8 - 1.
 """

@@ -1,7 +1,9 @@
-"""Download a set's published files: only when asked, checked against the published checksum, resumed where it stopped.
+"""Download a set's published files: only when asked, checked against the published checksum,
+resumed where it stopped.
 
-Pooch keeps the registry's promise (a file under its final name has its published hash); what had arrived when a download
-was cut stays in the folder .NAME.part and is continued with an HTTP range request.
+Pooch keeps the registry's promise (a file under its final name has its published hash); what had
+arrived when a download was cut stays in the folder .NAME.part and is continued with an HTTP range
+request.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ BLOCK = 1 << 16  # bytes
 PATIENCE = 30.0  # seconds without an answer
 
 
-def fetch(name: str, root: str | Path | None = None, *, mirror: str | None = None, progress: bool = False) -> list[Path]:
+def fetch(
+    name: str, root: str | Path | None = None, *, mirror: str | None = None, progress: bool = False
+) -> list[Path]:
     """Download the files of a set that are not there yet.
 
     Args:
@@ -35,19 +39,31 @@ def fetch(name: str, root: str | Path | None = None, *, mirror: str | None = Non
     """
     about = named(name)
     if not about.files:
-        raise InputError(f"{name} has no files to fetch; " + (about.manual or f"load it with archbias.load({name!r})"))
+        raise InputError(
+            f"{name} has no files to fetch; "
+            + (about.manual or f"load it with archbias.load({name!r})")
+        )
     folder = Path(root).expanduser() if root is not None else data_root() / name
     if folder.is_file():
         raise InputError(f"wanted a folder to keep {name} in, got the file {folder}; give root=DIR")
-    return [get(file, folder, mirror=mirror, home=about.home, progress=progress) for file in about.files]
+    return [
+        get(file, folder, mirror=mirror, home=about.home, progress=progress) for file in about.files
+    ]
 
 
-def get(file: File, folder: Path, *, mirror: str | None = None, home: str = "", progress: bool = False) -> Path:
-    """One file, whole and with the right checksum, or an InputError; what had arrived is kept for the next call."""
-    import pooch  # here, because importing it in a notebook imports tqdm, which warns when widgets are missing
+def get(
+    file: File, folder: Path, *, mirror: str | None = None, home: str = "", progress: bool = False
+) -> Path:
+    """One file, whole and with the right checksum, or an InputError; what had arrived is kept for
+    the next call.
+    """
+    # here, because importing it in a notebook imports tqdm, which warns when widgets are missing
+    import pooch
 
     url = file.url if mirror is None else urljoin(mirror.rstrip("/") + "/", file.name)
-    by_hand = f"download {file.name} by hand" + (f" from {home}" if home else "") + f" into {folder}"
+    by_hand = (
+        f"download {file.name} by hand" + (f" from {home}" if home else "") + f" into {folder}"
+    )
     pooch.get_logger().setLevel("WARNING")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,20 +72,33 @@ def get(file: File, folder: Path, *, mirror: str | None = None, home: str = "", 
             if target.is_file() and pooch.hashes.hash_matches(target, file.hash):
                 return target
             pull = _Resume(staging / "bytes", progress)
-            whole = pooch.retrieve(url, known_hash=file.hash, fname=file.name, path=staging, downloader=pull)
+            whole = pooch.retrieve(
+                url, known_hash=file.hash, fname=file.name, path=staging, downloader=pull
+            )
             Path(whole).replace(target)
             shutil.rmtree(staging)
             return target
     except requests.RequestException as error:
-        lost = isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
-        reason = f"no answer from {urlsplit(url).hostname}" if lost else " ".join(str(error).split())
-        raise InputError(f"wanted {file.name}, got {reason}; run it again to continue where it stopped, or {by_hand}") from error
+        lost = isinstance(
+            error,
+            requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError,
+        )
+        reason = (
+            f"no answer from {urlsplit(url).hostname}" if lost else " ".join(str(error).split())
+        )
+        raise InputError(
+            f"wanted {file.name}, got {reason}; run it again to continue where it stopped, or "
+            f"{by_hand}"
+        ) from error
     except OSError as error:
         raise InputError(
-            f"wanted to write {folder / file.name}, got {error.strerror or error}; give another root or make room"
+            f"wanted to write {folder / file.name}, got {error.strerror or error}; give another "
+            "root or make room"
         ) from error
     except ValueError as error:  # pooch: the checksum
-        raise InputError(f"wanted {file.name} with checksum {file.hash}, got another file from {url}; {by_hand}") from error
+        raise InputError(
+            f"wanted {file.name} with checksum {file.hash}, got another file from {url}; {by_hand}"
+        ) from error
 
 
 class _Resume:
@@ -79,16 +108,28 @@ class _Resume:
         self.part, self.progress = part, progress
 
     def __call__(self, url: str, output_file: str, _: object) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, disable=not self.progress) as bar:
             task = bar.add_task(Path(url).name[:40], total=None)
             while True:
                 before = self._size()
                 try:
-                    self._pull(url, lambda done, total: bar.update(task, completed=done, total=total))
+                    self._pull(
+                        url, lambda done, total: bar.update(task, completed=done, total=total)
+                    )
                     break
-                except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
-                    if self._size() == before:  # cut again without a single byte: give up, keep the part
+                except (
+                    requests.ConnectionError,
+                    requests.Timeout,
+                    requests.exceptions.ChunkedEncodingError,
+                ):
+                    # cut again without a single byte: give up, keep the part
+                    if self._size() == before:
                         raise
         self.part.replace(output_file)
 
@@ -99,7 +140,8 @@ class _Resume:
         have = self._size()
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with requests.get(url, headers=headers, stream=True, timeout=PATIENCE) as answer:
-            if have and answer.status_code == 416:  # nothing after the part: it is whole, and the checksum decides
+            # nothing after the part: it is whole, and the checksum decides
+            if have and answer.status_code == 416:
                 return
             answer.raise_for_status()
             resumed = answer.status_code == 206

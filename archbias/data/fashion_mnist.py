@@ -1,6 +1,8 @@
-"""FashionMNIST: 60 000 pictures of clothes, 28 x 28 grey, ten labels; the first 1000 come with the package.
+"""FashionMNIST: 60 000 pictures of clothes, 28 x 28 grey, ten labels; the first 1000 come with the
+package.
 
-Read from the same kinds of file as MNIST. Without a root, the bundled images (MIT licence, Zalando SE 2017).
+Read from the same kinds of file as MNIST. Without a root, the bundled images (MIT licence, Zalando
+SE 2017).
 """
 
 from __future__ import annotations
@@ -35,7 +37,17 @@ SOURCE = Source(
     find=find,
     embedded=bundled,
     files=(
-        File("train-images-idx3-ubyte.gz", HOME + "train-images-idx3-ubyte.gz", "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26.4),
-        File("train-labels-idx1-ubyte.gz", HOME + "train-labels-idx1-ubyte.gz", "md5:25c81989df183df01b3e8a0aad5dffbe", 0.03),
+        File(
+            "train-images-idx3-ubyte.gz",
+            HOME + "train-images-idx3-ubyte.gz",
+            "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            26.4,
+        ),
+        File(
+            "train-labels-idx1-ubyte.gz",
+            HOME + "train-labels-idx1-ubyte.gz",
+            "md5:25c81989df183df01b3e8a0aad5dffbe",
+            0.03,
+        ),
     ),
 )

@@ -1,7 +1,8 @@
 """Files of images as listings: what is there, before any pixel is decoded.
 
-A listing knows the ids and labels of everything and reads the positions it is asked for, so that 1000 faces out of
-200 000 cost 1000 decodes. One function per kind of file: folder, zip, parquet, IDX, npz, npy, zarr. Nothing is unpickled.
+A listing knows the ids and labels of everything and reads the positions it is asked for, so that
+1000 faces out of 200 000 cost 1000 decodes. One function per kind of file: folder, zip, parquet,
+IDX, npz, npy, zarr. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Listing:
 
     origin: where it was found, for messages.
     ids: one distinct string per image.
-    read: ascending positions -> (name, pixels) one by one, pixels (H, W, C) bytes or floats in [-1, 1].
+    read: ascending positions -> (name, pixels) one by one, pixels (H, W, C) bytes or floats in [-1,
+        1].
     labels: one integer per image, or None.
     transform: what was already done to the pixels.
     set: what the images are called in results; the source's name by default.
@@ -47,27 +49,37 @@ def numbered(count: int) -> list[str]:
 
 
 def folder(path: Path) -> Listing:
-    """Image files in a folder, by name; or in its subfolders, whose names in alphabetical order are then the labels."""
+    """Image files in a folder, by name; or in its subfolders, whose names in alphabetical order are
+    then the labels.
+    """
     files = sorted(f for f in path.iterdir() if _is_image(f.name) and f.is_file())
     labels = None
     if files:
         ids = [f.name for f in files]
     else:
         classes = sorted(d for d in path.iterdir() if d.is_dir() and not d.name.startswith("."))
-        groups = [sorted(f for f in d.iterdir() if _is_image(f.name) and f.is_file()) for d in classes]
+        groups = [
+            sorted(f for f in d.iterdir() if _is_image(f.name) and f.is_file()) for d in classes
+        ]
         groups = [g for g in groups if g]
         files = [f for g in groups for f in g]
         ids = [f.relative_to(path).as_posix() for f in files]
         labels = np.repeat(np.arange(len(groups)), [len(g) for g in groups]) if groups else None
     if not files:
-        raise InputError(f"wanted image files in {path}, got none; put .jpg or .png files there or give another root")
+        raise InputError(
+            f"wanted image files in {path}, got none; put .jpg or .png files there or give another "
+            "root"
+        )
 
     def read(rows: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
         for i in rows:
             try:
                 data = files[i].read_bytes()
             except OSError as error:
-                raise InputError(f"wanted to read {files[i]}, got {error.strerror}; mend its permissions or remove it") from error
+                raise InputError(
+                    f"wanted to read {files[i]}, got {error.strerror}; mend its permissions or "
+                    "remove it"
+                ) from error
             yield str(files[i]), pictures.decode(data, str(files[i]))
 
     return Listing(str(path), ids, read, labels)
@@ -77,11 +89,19 @@ def archive(path: Path) -> Listing:
     """Image files in a zip, by name, read in place."""
     try:
         with zipfile.ZipFile(path) as z:
-            names = sorted(n for n in z.namelist() if _is_image(PurePosixPath(n).name) and not n.startswith("__MACOSX"))
+            names = sorted(
+                n
+                for n in z.namelist()
+                if _is_image(PurePosixPath(n).name) and not n.startswith("__MACOSX")
+            )
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"wanted a zip of images at {path}, got {error}; download it again") from error
+        raise InputError(
+            f"wanted a zip of images at {path}, got {error}; download it again"
+        ) from error
     if not names:
-        raise InputError(f"wanted image files in {path}, got none; give the archive that holds them")
+        raise InputError(
+            f"wanted image files in {path}, got none; give the archive that holds them"
+        )
 
     def read(rows: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
         with zipfile.ZipFile(path) as z:
@@ -90,7 +110,9 @@ def archive(path: Path) -> Listing:
                 try:
                     data = z.read(names[i])
                 except (zipfile.BadZipFile, OSError, EOFError) as error:
-                    raise InputError(f"{name} cannot be read ({error}); download the archive again") from error
+                    raise InputError(
+                        f"{name} cannot be read ({error}); download the archive again"
+                    ) from error
                 yield name, pictures.decode(data, name)
 
     stems = [PurePosixPath(n).name for n in names]
@@ -98,9 +120,11 @@ def archive(path: Path) -> Listing:
 
 
 def parquet(paths: Sequence[Path]) -> Listing:
-    """Tables with a column of {bytes, path} structs holding encoded images and, if there is one, a column `label`.
+    """Tables with a column of {bytes, path} structs holding encoded images and, if there is one, a
+    column `label`.
 
-    The layout in which Hugging Face stores image sets. Only the row groups that hold wanted rows are read.
+    The layout in which Hugging Face stores image sets. Only the row groups that hold wanted rows
+    are read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -111,17 +135,23 @@ def parquet(paths: Sequence[Path]) -> Listing:
         try:
             file = pq.ParquetFile(path)
         except (OSError, pa.ArrowInvalid) as error:
-            raise InputError(f"wanted a parquet file at {path}, got {error}; download it again") from error
+            raise InputError(
+                f"wanted a parquet file at {path}, got {error}; download it again"
+            ) from error
         column = next((f.name for f in file.schema_arrow if _holds_images(f.type)), None)
         if column is None:
             got = ", ".join(file.schema_arrow.names)
             raise InputError(
-                f"{path} must have a column of images (a struct with bytes), got the columns {got}; give other files"
+                f"{path} must have a column of images (a struct with bytes), got the columns "
+                f"{got}; give other files"
             )
-        group_rows = [file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)]
+        group_rows = [
+            file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)
+        ]
         where += [(number, g, r, column) for g, rows in enumerate(group_rows) for r in range(rows)]
         fields = [
-            file.schema_arrow.field(column).type.field(i).name for i in range(file.schema_arrow.field(column).type.num_fields)
+            file.schema_arrow.field(column).type.field(i).name
+            for i in range(file.schema_arrow.field(column).type.num_fields)
         ]
         if "path" in fields:
             table = file.read(columns=[f"{column}.path"])
@@ -148,7 +178,8 @@ def parquet(paths: Sequence[Path]) -> Listing:
             data = encoded[row].as_py()["bytes"]
             if data is None:
                 raise InputError(
-                    f"{name} must hold the bytes of an image, got none; download the file again or leave the row out"
+                    f"{name} must hold the bytes of an image, got none; download the file again or "
+                    "leave the row out"
                 )
             yield name, pictures.decode(data, name)
 
@@ -162,22 +193,33 @@ def idx(images: Path, labels: Path | None) -> Listing:
 
 
 def npz(
-    path: Path, images: Sequence[str] = ("images", "x_train", "arr_0"), labels: Sequence[str] = ("labels", "y_train")
+    path: Path,
+    images: Sequence[str] = ("images", "x_train", "arr_0"),
+    labels: Sequence[str] = ("labels", "y_train"),
 ) -> Listing:
-    """Arrays of an npz file under the first of the given names, or its only array; `ids` if it has them."""
+    """Arrays of an npz file under the first of the given names, or its only array; `ids` if it has
+    them.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as z:
-            key = next((k for k in images if k in z.files), z.files[0] if len(z.files) == 1 else None)
+            key = next(
+                (k for k in images if k in z.files), z.files[0] if len(z.files) == 1 else None
+            )
             if key is None:
-                raise InputError(f"{path} must hold an array named images, got {', '.join(z.files)}; rename it")
+                raise InputError(
+                    f"{path} must hold an array named images, got {', '.join(z.files)}; rename it"
+                )
             label = next((k for k in labels if k in z.files), None)
             ids = [str(v) for v in z["ids"]] if "ids" in z.files else None
-            return from_array(str(path), z[key], None if label is None else z[label].reshape(-1), ids)
+            return from_array(
+                str(path), z[key], None if label is None else z[label].reshape(-1), ids
+            )
     except InputError:
         raise
     except Exception as error:  # numpy and zipfile raise many kinds for a broken file
         raise InputError(
-            f"wanted plain arrays at {path}, got {type(error).__name__}: {error}; write it with numpy.savez"
+            f"wanted plain arrays at {path}, got {type(error).__name__}: {error}; write it with "
+            "numpy.savez"
         ) from error
 
 
@@ -188,7 +230,9 @@ def npy(path: Path) -> Listing:
     except (OSError, ValueError, EOFError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"wanted a plain array at {path}, got {error}; write it with numpy.save") from error
+        raise InputError(
+            f"wanted a plain array at {path}, got {error}; write it with numpy.save"
+        ) from error
 
 
 def zarr_store(path: Path) -> Listing:
@@ -198,17 +242,28 @@ def zarr_store(path: Path) -> Listing:
     try:
         node = zarr.open(path, mode="r")
     except Exception as error:  # zarr's errors differ between versions
-        raise InputError(f"wanted a zarr array at {path}, got {type(error).__name__}; write it with zarr.save_array") from error
+        raise InputError(
+            f"wanted a zarr array at {path}, got {type(error).__name__}; write it with "
+            "zarr.save_array"
+        ) from error
     if isinstance(node, zarr.Array):
         return from_array(str(path), node[:], None)
     if "images" not in node:
-        raise InputError(f"{path} must hold an array named images, got {', '.join(sorted(node.keys())) or 'nothing'}; rename it")
+        raise InputError(
+            f"{path} must hold an array named images, got "
+            f"{', '.join(sorted(node.keys())) or 'nothing'}; rename it"
+        )
     labels = node["labels"][:] if "labels" in node else None
     ids = [str(v) for v in node["ids"][:]] if "ids" in node else None
     return from_array(str(path), node["images"][:], labels, ids)
 
 
-def from_array(origin: str, images: np.ndarray, labels: np.ndarray | None = None, ids: Sequence[str] | None = None) -> Listing:
+def from_array(
+    origin: str,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    ids: Sequence[str] | None = None,
+) -> Listing:
     """Bytes (N, H, W) or (N, H, W, C), or floats (N, H, W) or (N, C, H, W) in [-1, 1]."""
     if images.dtype == np.uint8:
         images = images[..., None] if images.ndim == 3 else images
@@ -219,13 +274,15 @@ def from_array(origin: str, images: np.ndarray, labels: np.ndarray | None = None
         images = images.transpose(0, 2, 3, 1) if good else images
     if not good or 0 in images.shape:
         raise InputError(
-            f"{origin} must hold bytes (N, H, W) or (N, H, W, 3), or floats (N, C, H, W) in [-1, 1], "
+            f"{origin} must hold bytes (N, H, W) or (N, H, W, 3), or floats (N, C, H, W) in [-1, "
+            "1], "
             f"got {images.dtype} of shape {images.shape}; convert it"
         )
     for what, values in (("labels", labels), ("ids", ids)):
         if values is not None and len(values) != len(images):
             raise InputError(
-                f"{origin} must hold one of its {what} per image, got {len(values)} for {len(images)}; mend the file"
+                f"{origin} must hold one of its {what} per image, got {len(values)} for "
+                f"{len(images)}; mend the file"
             )
     ids = numbered(len(images)) if ids is None else list(ids)
 
@@ -233,7 +290,9 @@ def from_array(origin: str, images: np.ndarray, labels: np.ndarray | None = None
         for i in rows:
             yield f"{origin} image {ids[i]}", images[i]
 
-    return Listing(origin, ids, read, None if labels is None else np.asarray(labels).astype(np.int64))
+    return Listing(
+        origin, ids, read, None if labels is None else np.asarray(labels).astype(np.int64)
+    )
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:

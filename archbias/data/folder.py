@@ -1,4 +1,6 @@
-"""Your own images: the files of a folder, or of its subfolders, whose names are then the labels; a zip or parquet as well."""
+"""Your own images: the files of a folder, or of its subfolders, whose names are then the labels; a
+zip or parquet as well.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """MNIST: 60 000 handwritten digits, 28 x 28 grey, ten labels.
 
-Read from the IDX files (gzipped or not), from an npz with `images` and `labels` (or Keras's `x_train`, `y_train`), or
-from parquet files. The training images in their published order.
+Read from the IDX files (gzipped or not), from an npz with `images` and `labels` (or Keras's
+`x_train`, `y_train`), or from parquet files. The training images in their published order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,17 @@ SOURCE = Source(
     cite="LeCun, Cortes & Burges, The MNIST database of handwritten digits, 1998",
     find=find,
     files=(
-        File("train-images-idx3-ubyte.gz", MIRROR + "train-images-idx3-ubyte.gz", "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873", 9.9),
-        File("train-labels-idx1-ubyte.gz", MIRROR + "train-labels-idx1-ubyte.gz", "md5:d53e105ee54ea40749a09fcbcd1e9432", 0.03),
+        File(
+            "train-images-idx3-ubyte.gz",
+            MIRROR + "train-images-idx3-ubyte.gz",
+            "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            9.9,
+        ),
+        File(
+            "train-labels-idx1-ubyte.gz",
+            MIRROR + "train-labels-idx1-ubyte.gz",
+            "md5:d53e105ee54ea40749a09fcbcd1e9432",
+            0.03,
+        ),
     ),
 )

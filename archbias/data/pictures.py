@@ -2,8 +2,9 @@
 
     x = b / 127.5 - 1      byte b in 0..255 to pixel in [-1, 1]
 
-Bytes are resized as bytes, with Pillow's bilinear filter widened to the scale (antialiased): it works in fixed-point
-integers, so two machines get the same pixels and the same hash. Floats are resized with the same filter in float32.
+Bytes are resized as bytes, with Pillow's bilinear filter widened to the scale (antialiased): it
+works in fixed-point integers, so two machines get the same pixels and the same hash. Floats are
+resized with the same filter in float32.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import InputError
 
 CROPS = ("centre", "none")
-PIXELS = (np.arange(256) / 127.5 - 1).astype(np.float32)  # PIXELS[b] is the pixel of byte b, the same everywhere
+# PIXELS[b] is the pixel of byte b, the same everywhere
+PIXELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
 
 
 def decode(file: bytes, name: str) -> np.ndarray:
-    """An encoded image as bytes (H, W, C), C = 1 for grey and 3 for colour; transparency is dropped.
+    """An encoded image as bytes (H, W, C), C = 1 for grey and 3 for colour; transparency is
+    dropped.
 
     Args:
         name: what the error calls it.
@@ -34,18 +37,31 @@ def decode(file: bytes, name: str) -> np.ndarray:
             with Image.open(io.BytesIO(file)) as picture:
                 mode = picture.mode
                 upright = ImageOps.exif_transpose(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombWarning,
+        Image.DecompressionBombError,
+    ) as error:
         unknown = isinstance(error, UnidentifiedImageError)
         reason = "no kind of image that Pillow knows" if unknown else " ".join(str(error).split())
-        raise InputError(f"{name} cannot be decoded ({reason}); copy it again or remove it") from error
+        raise InputError(
+            f"{name} cannot be decoded ({reason}); copy it again or remove it"
+        ) from error
     if mode.startswith(("I", "F")):
-        raise InputError(f"{name} must have 8 bits a channel, got Pillow mode {mode}; save it as an 8-bit PNG or JPEG")
+        raise InputError(
+            f"{name} must have 8 bits a channel, got Pillow mode {mode}; save it as an 8-bit PNG "
+            "or JPEG"
+        )
     pixels = np.asarray(upright.convert("L" if mode in ("1", "L", "LA") else "RGB"))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def crop_centre(pixels: np.ndarray) -> np.ndarray:
-    """The centre square of (H, W, C), as wide as the shorter side: rows 20 to 198 of a 178 x 218 CelebA face."""
+    """The centre square of (H, W, C), as wide as the shorter side: rows 20 to 198 of a 178 x 218
+    CelebA face.
+    """
     h, w = pixels.shape[:2]
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
@@ -60,8 +76,13 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         small = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
         return small[..., None] if small.ndim == 2 else small
-    planes = [Image.fromarray(np.ascontiguousarray(pixels[..., c], np.float32)) for c in range(pixels.shape[2])]
-    return np.stack([np.asarray(p.resize((width, height), Image.Resampling.BILINEAR)) for p in planes], axis=-1)
+    planes = [
+        Image.fromarray(np.ascontiguousarray(pixels[..., c], np.float32))
+        for c in range(pixels.shape[2])
+    ]
+    return np.stack(
+        [np.asarray(p.resize((width, height), Image.Resampling.BILINEAR)) for p in planes], axis=-1
+    )
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
@@ -75,7 +96,9 @@ def to_bytes(x: np.ndarray) -> np.ndarray:
 
 
 def to_png(x: np.ndarray, at_least: int = 1) -> bytes:
-    """(C, H, W) floats in [-1, 1], C 1 or 3, as a PNG; pixels are repeated until the longer side has `at_least`."""
+    """(C, H, W) floats in [-1, 1], C 1 or 3, as a PNG; pixels are repeated until the longer side
+    has `at_least`.
+    """
     pixels = to_bytes(x).transpose(1, 2, 0)
     times = -(-at_least // max(pixels.shape[:2]))
     pixels = pixels.repeat(times, axis=0).repeat(times, axis=1)
@@ -85,7 +108,9 @@ def to_png(x: np.ndarray, at_least: int = 1) -> bytes:
 
 
 def to_html(x: np.ndarray, name: str) -> str:
-    """(C, H, W) floats, C 1 or 3, as an <img> with the picture inside and `name`, escaped, as its title."""
+    """(C, H, W) floats, C 1 or 3, as an <img> with the picture inside and `name`, escaped, as its
+    title.
+    """
     uri, text = base64.b64encode(to_png(x, at_least=64)).decode(), html.escape(name, quote=True)
     style = "display:inline-block;width:64px;margin:1px;image-rendering:pixelated"
     return f'<img src="data:image/png;base64,{uri}" alt="{text}" title="{text}" style="{style}">'

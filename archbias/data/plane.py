@@ -1,12 +1,15 @@
-"""Five sets of points in the plane, each an image of two channels and one pixel: (N, 2, 1, 1) in [-1, 1].
+"""Five sets of points in the plane, each an image of two channels and one pixel: (N, 2, 1, 1) in
+[-1, 1].
 
     moons      two interlocking half circles, noise .05 (scikit-learn's make_moons)
     ring       a circle, noise .05 (scikit-learn's make_circles, outer circle alone)
     grid       nine Gaussians on a 3 x 3 grid, one standard deviation .06 of the spacing
     spiral     one arm of 1.5 turns (scikit-learn's make_swiss_roll seen from above), noise .35
-    pinwheel   five bent arms (Johnson et al. 2016, *Composing graphical models with neural networks*, section 4)
+    pinwheel   five bent arms (Johnson et al. 2016, *Composing graphical models with neural
+               networks*, section 4)
 
-A set is centred and divided by its largest absolute coordinate times 1.05, so that it fits into the square.
+A set is centred and divided by its largest absolute coordinate times 1.05, so that it fits into the
+square.
 """
 
 from __future__ import annotations
@@ -44,14 +47,18 @@ def _pinwheel(n: int, rng: np.random.Generator) -> np.ndarray:
     points = rng.standard_normal((n, 2)) * [0.3, 0.05] + [1.0, 0.0]
     angle = 2 * math.pi * rng.permutation(np.arange(n) % 5) / 5 + 0.25 * np.exp(points[:, 0])
     cos, sin = np.cos(angle), np.sin(angle)
-    return np.stack([points[:, 0] * cos - points[:, 1] * sin, points[:, 0] * sin + points[:, 1] * cos], axis=1)
+    return np.stack(
+        [points[:, 0] * cos - points[:, 1] * sin, points[:, 0] * sin + points[:, 1] * cos], axis=1
+    )
 
 
 SHAPES = {"moons": _moons, "ring": _ring, "grid": _grid, "spiral": _spiral, "pinwheel": _pinwheel}
 
 
 def plane(name: str, n: int = 1000, seed: int = 0) -> ImageSet:
-    """n points of the set `name` (moons, ring, grid, spiral, pinwheel); the same seed gives the same points."""
+    """n points of the set `name` (moons, ring, grid, spiral, pinwheel); the same seed gives the
+    same points.
+    """
     if name not in SHAPES:
         raise InputError(f"unknown plane set {name!r}; {nearest(name, SHAPES)}")
     if not isinstance(n, Integral) or n < 2:

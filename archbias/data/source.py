@@ -1,6 +1,7 @@
 """What an image set is before it is loaded: its terms, its files, and where to look for them.
 
-A source is found in the folder or file it is given, else under `data_root()`. Nothing is downloaded by looking.
+A source is found in the folder or file it is given, else under `data_root()`. Nothing is downloaded
+by looking.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class Source:
         raise InputError(f"wanted {self.summary}, got {got}; {self.remedy(root)}")
 
     def places(self, root: str | Path | None) -> list[Path]:
-        """Where to look: the root's subfolder of the set's name and the root itself, or the default folder."""
+        """Where to look: the root's subfolder of the set's name and the root itself, or the default
+        folder.
+        """
         if root is None:
             return [data_root() / self.name] if self.files else []
         root = Path(root).expanduser()
@@ -80,7 +83,9 @@ class Source:
     def remedy(self, root: str | Path | None) -> str:
         """How to get the set."""
         if self.files:
-            fetch = f"archbias data fetch {self.name}" + (f" --root {root}" if root is not None else "")
+            fetch = f"archbias data fetch {self.name}" + (
+                f" --root {root}" if root is not None else ""
+            )
             return f"run `{fetch}` or give the root that holds it"
         return self.manual or "leave out the root, these images are embedded"
 
@@ -93,7 +98,9 @@ def data_root() -> Path:
 
 
 def pick(folder: Path, *patterns: str) -> list[Path]:
-    """The files of a folder that match the first pattern with any match, by name; a file stands for itself."""
+    """The files of a folder that match the first pattern with any match, by name; a file stands for
+    itself.
+    """
     if folder.is_file():
         return [folder] if any(folder.match(p) for p in patterns) else []
     for pattern in patterns:

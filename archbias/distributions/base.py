@@ -22,7 +22,9 @@ from ..errors import InputError
 from ..linalg import Operator
 from ..seeds import normal
 
-OFF = 1e-6  # a point further from a law's atom or plane than this, relative to its distance from the mean, is off it
+# a point further from a law's atom or plane than this, relative to its distance from the mean, is
+# off it
+OFF = 1e-6
 DRAWN = 8  # samples a notebook shows of a law
 
 
@@ -31,7 +33,8 @@ class GeneratedDistribution(abc.ABC):
 
     shape: (C, H, W) of one image.
     mean: (C, H, W) float64.
-    covariance: the d x d covariance as an `archbias.linalg.Operator`, d = C H W, pixels flattened in C, H, W order.
+    covariance: the d x d covariance as an `archbias.linalg.Operator`, d = C H W, pixels flattened
+        in C, H, W order.
     """
 
     shape: tuple[int, int, int]
@@ -45,25 +48,30 @@ class GeneratedDistribution(abc.ABC):
     def covariance(self) -> Operator: ...
 
     def sample(self, seeds: Iterable[int]) -> Tensor:
-        """(B, C, H, W) float64 draws of the law: `push` of each seed's own noise, `archbias.seeds.normal(seeds, shape)`."""
+        """(B, C, H, W) float64 draws of the law: `push` of each seed's own noise,
+        `archbias.seeds.normal(seeds, shape)`.
+        """
         return self.push(normal(seeds, self.shape, dtype=torch.float64))
 
     @abc.abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
         """(B,) natural-log density at x (B, C, H, W), in nats.
 
-        Where the law lives on a plane of r < d dimensions the density is with respect to the volume of that plane and
+        Where the law lives on a plane of r < d dimensions the density is with respect to the volume
+        of that plane and
         -inf off it; the law names that plane.
         """
 
     def push(self, noise: Tensor) -> Tensor:
-        """What the sampler makes of this standard normal noise (B, C, H, W): the seed-by-seed prediction.
+        """What the sampler makes of this standard normal noise (B, C, H, W): the seed-by-seed
+        prediction.
 
         Computed in float64 on the CPU, returned in the dtype and on the device of the noise.
         """
         if noise.ndim != 4 or tuple(noise.shape[1:]) != self.shape:
             raise InputError(
-                f"noise must have shape (B, {', '.join(map(str, self.shape))}), got {tuple(noise.shape)}; "
+                f"noise must have shape (B, {', '.join(map(str, self.shape))}), got "
+                f"{tuple(noise.shape)}; "
                 "use archbias.seeds.normal(seeds, law.shape)"
             )
         return self._push(noise.to("cpu", torch.float64)).to(noise) if len(noise) else noise.clone()
@@ -78,7 +86,9 @@ class GeneratedDistribution(abc.ABC):
         if c not in (1, 3):
             return head
         drawn = enumerate(self.sample(range(DRAWN)).nan_to_num().clamp(-1, 1).numpy())
-        return f"{head}<div>{''.join(pictures.to_html(x, f'seed {seed}') for seed, x in drawn)}</div>"
+        return (
+            f"{head}<div>{''.join(pictures.to_html(x, f'seed {seed}') for seed, x in drawn)}</div>"
+        )
 
 
 @singledispatch
@@ -92,6 +102,8 @@ def generated_by(denoiser: Denoiser, sigmas: Tensor | None = None) -> GeneratedD
         LookupError: no closed form is known for this denoiser; the message says why.
     """
     raise LookupError(
-        f"no closed-form law is known for {type(denoiser.spec).__name__}: its denoiser is not one of the families "
-        "whose reverse process has been solved; compare its samples with archbias.compare instead"
+        f"no closed-form law is known for {type(denoiser.spec).__name__}: its denoiser is not one "
+        "of the families "
+        "whose reverse process has been solved; compare its samples with archbias.metrics.compare "
+        "instead"
     )

@@ -1,12 +1,16 @@
-"""The flow law of a polynomial denoiser in the limit of infinitely many steps, by integrating the ODE and its divergence.
+"""The flow law of a polynomial denoiser in the limit of infinitely many steps, by integrating the
+ODE and its divergence.
 
-    dv / ds = (v - P_s(v)) / s,    d log p / ds = -div = -(r - tr P_s'(v)) / s          along a trajectory, s falling to s_T
+    dv / ds = (v - P_s(v)) / s,    d log p / ds = -div = -(r - tr P_s'(v)) / s          along a
+    trajectory, s falling to s_T
 
-In u = log s both right-hand sides lose the division. The classical fourth-order Runge-Kutta method takes `steps` steps
-between each two given levels; the flow is undone by running it from s_T up to s_0, so a point has at most one preimage. The
-rest of the image is linear, with the continuous gain sqrt((lam + s_T^2) / (lam + s_0^2)) of each mode.
+In u = log s both right-hand sides lose the division. The classical fourth-order Runge-Kutta method
+takes `steps` steps between each two given levels; the flow is undone by running it from s_T up to
+s_0, so a point has at most one preimage. The rest of the image is linear, with the continuous gain
+sqrt((lam + s_T^2) / (lam + s_0^2)) of each mode.
 
-Source: Chen et al., *Neural ordinary differential equations*, 2018, eq. 8; Song et al. 2021, appendix D.2.
+Source: Chen et al., *Neural ordinary differential equations*, 2018, eq. 8; Song et al. 2021,
+    appendix D.2.
 """
 
 from __future__ import annotations
@@ -18,13 +22,16 @@ import torch
 from torch import Tensor
 
 from .. import noise as levels
-from ..analytic.polynomial import PolynomialDenoiser
 from ..errors import InputError
+from ..regressions.polynomial import PolynomialDenoiser
 from .maps import ESCAPE, LOG_2PI
 
 
-def flow_density(denoiser: PolynomialDenoiser, x: Tensor, sigmas: Tensor, *, steps: int = 1) -> Tensor:
-    """(B,) log-density in nats at x (B, C, H, W) of the continuous flow from N(0, sigmas[0]^2 I) to the last level, above 0.
+def flow_density(
+    denoiser: PolynomialDenoiser, x: Tensor, sigmas: Tensor, *, steps: int = 1
+) -> Tensor:
+    """(B,) log-density in nats at x (B, C, H, W) of the continuous flow from N(0, sigmas[0]^2 I) to
+    the last level, above 0.
 
     -inf where the trajectory back from x leaves (see `maps`): no noise leads there.
     """
@@ -45,27 +52,39 @@ def flow_density(denoiser: PolynomialDenoiser, x: Tensor, sigmas: Tensor, *, ste
     return torch.where(out, -torch.inf, out_log)
 
 
-def flow_push(denoiser: PolynomialDenoiser, noise: Tensor, sigmas: Tensor, *, steps: int = 1) -> Tensor:
-    """(B, C, H, W) float64: where the continuous flow takes this standard normal noise; NaN where it leaves."""
+def flow_push(
+    denoiser: PolynomialDenoiser, noise: Tensor, sigmas: Tensor, *, steps: int = 1
+) -> Tensor:
+    """(B, C, H, W) float64: where the continuous flow takes this standard normal noise; NaN where
+    it leaves.
+    """
     start, end = _ends(sigmas)
     v, rest, outside = _split(denoiser, start * noise.double())
     v, _, out = _integrate(denoiser, v, sigmas, steps)
     state = denoiser.state()
     lam = denoiser.variances[denoiser.r :].double()
     gain = ((lam + end**2) / (lam + start**2)).sqrt()
-    moved = torch.cat([torch.where(out[:, None], torch.nan, v), gain * rest], 1) @ state["basis"].double()
+    moved = (
+        torch.cat([torch.where(out[:, None], torch.nan, v), gain * rest], 1)
+        @ state["basis"].double()
+    )
     return (state["mean"].double().flatten() + moved + outside * (end / start)).reshape(noise.shape)
 
 
 def _ends(sigmas: Tensor) -> tuple[float, float]:
     sigmas = levels.check(sigmas)
     if sigmas[-1] == 0:
-        raise InputError("the continuous flow is integrated to a level above 0, got sigmas that end at 0; leave the 0 out")
+        raise InputError(
+            "the continuous flow is integrated to a level above 0, got sigmas that end at 0; leave "
+            "the 0 out"
+        )
     return float(sigmas[0]), float(sigmas[-1])
 
 
 def _split(denoiser: PolynomialDenoiser, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Leading coordinates (B, r), the rest (B, m - r), and what lies outside the data's plane (B, d), about the mean."""
+    """Leading coordinates (B, r), the rest (B, m - r), and what lies outside the data's plane (B,
+    d), about the mean.
+    """
     state = denoiser.state()
     basis = state["basis"].double()
     away = (y.double() - state["mean"].double()).flatten(1)
@@ -73,8 +92,12 @@ def _split(denoiser: PolynomialDenoiser, y: Tensor) -> tuple[Tensor, Tensor, Ten
     return c[:, : denoiser.r].contiguous(), c[:, denoiser.r :], away - c @ basis
 
 
-def _integrate(denoiser: PolynomialDenoiser, v: Tensor, sigmas: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """v carried along `sigmas` (either way), the integral of the divergence over log s, and whether it left."""
+def _integrate(
+    denoiser: PolynomialDenoiser, v: Tensor, sigmas: Tensor, steps: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """v carried along `sigmas` (either way), the integral of the divergence over log s, and whether
+    it left.
+    """
     variances = denoiser.variances[: denoiser.r].double()
     total, out = torch.zeros(len(v), dtype=torch.float64), torch.zeros(len(v), dtype=torch.bool)
 

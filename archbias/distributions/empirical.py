@@ -1,20 +1,28 @@
-"""What the ideal denoiser and bottlenecks with a nonlinear decoder generate: atoms, or a mixture on the r-dimensional plane.
+"""What the ideal denoiser and bottlenecks with a nonlinear decoder generate: atoms, or a mixture on
+the r-dimensional plane.
 
-The codes z = V^T (y - mu) move among themselves, whatever happens outside the plane: with g = E[c | z] (`bottleneck`)
+The codes z = V^T (y - mu) move among themselves, whatever happens outside the plane: with g = E[c |
+z] (`bottleneck`)
 
     dz / ds = (z - g(z, s)) / s,   z(s_0) ~ N(0, s_0^2 I_r) - V^T mu
 
-which is the ideal flow of the projected data (or of the mixture). In the continuous limit from s_0 = infinity to 0
+which is the ideal flow of the projected data (or of the mixture). In the continuous limit from s_0
+= infinity to 0
 
-    ideal           (1/N) sum_i delta(x - x_i)                      the same flow with r = d: the training set again
+    ideal           (1/N) sum_i delta(x - x_i)                      the same flow with r = d: the
+        training set again
     unrestricted    (1/N) sum_i delta(x - x_i)                      every sample is a training image
-    confined        (1/N) sum_i delta(x - mu - V V^T (x_i - mu))    every sample is a projected training image
-    mixture         sum_k w_k N(mu + V m_k, V C_k V^T)              and, ending at s_T > 0, the same convolved with N(0, s_T^2 I)
+    confined        (1/N) sum_i delta(x - mu - V V^T (x_i - mu))    every sample is a projected
+        training image
+    mixture         sum_k w_k N(mu + V m_k, V C_k V^T)              and, ending at s_T > 0, the same
+        convolved with N(0, s_T^2 I)
 
-Finite steps have no closed law. `push` runs them in r dimensions and is exact seed by seed, also outside the plane, where a
-step multiplies y - mu by s'/s; `mean`, `covariance` and `log_prob` are those of the limit.
+Finite steps have no closed law. `push` runs them in r dimensions and is exact seed by seed, also
+outside the plane, where a step multiplies y - mu by s'/s; `mean`, `covariance` and `log_prob` are
+those of the limit.
 
-Sources: Levine & Weiss, arXiv 2605.16415, on bottleneck denoisers; Kamb & Ganguli, arXiv 2412.20292, section 2, on the ideal one.
+Sources: Levine & Weiss, arXiv 2605.16415, on bottleneck denoisers; Kamb & Ganguli, arXiv
+    2412.20292, section 2, on the ideal one.
 """
 
 from __future__ import annotations
@@ -28,11 +36,16 @@ from torch import Tensor
 
 from .. import noise as levels
 from .. import sample
-from ..analytic import moments
-from ..analytic.bottleneck import ConfinedBottleneck, InPlane, MixtureBottleneck, UnrestrictedBottleneck
-from ..analytic.ideal import IdealDenoiser
 from ..denoise import Denoiser
 from ..linalg import LowRank, Operator
+from ..posteriors.ideal import IdealDenoiser
+from ..regressions import moments
+from ..regressions.bottleneck import (
+    ConfinedBottleneck,
+    InPlane,
+    MixtureBottleneck,
+    UnrestrictedBottleneck,
+)
 from ..seeds import generator
 from .base import OFF, GeneratedDistribution, generated_by
 
@@ -45,15 +58,20 @@ class Lifted(GeneratedDistribution):
 
     steps: the sampler's levels, or None for the continuous limit.
     sampler: standard normal noise (B, C, H, W) float64 -> images.
-    push: exact for finite steps; for the limit the flow is followed by 1000 steps from 1000 to 1e-4, accurate to about a step.
+    push: exact for finite steps; for the limit the flow is followed by 1000 steps from 1000 to
+        1e-4, accurate to about a step.
     """
 
-    def __init__(self, denoiser: Denoiser, steps: Tensor | None, sampler: Callable[[Tensor], Tensor]):
+    def __init__(
+        self, denoiser: Denoiser, steps: Tensor | None, sampler: Callable[[Tensor], Tensor]
+    ):
         self.denoiser, self.steps, self._sampler = denoiser, steps, sampler
         self.shape = denoiser.shape
 
     def sample(self, seeds: Iterable[int]) -> Tensor:
-        """(B, C, H, W) float64: the sampler's output on each seed's own noise; for the limit an exact draw of the law."""
+        """(B, C, H, W) float64: the sampler's output on each seed's own noise; for the limit an
+        exact draw of the law.
+        """
         seeds = list(seeds)
         if self.steps is not None:
             return super().sample(seeds)
@@ -74,7 +92,13 @@ class Atoms(Lifted):
     points: (N, C, H, W) float64.
     """
 
-    def __init__(self, denoiser: Denoiser, points: Tensor, steps: Tensor | None, sampler: Callable[[Tensor], Tensor]):
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        points: Tensor,
+        steps: Tensor | None,
+        sampler: Callable[[Tensor], Tensor],
+    ):
         super().__init__(denoiser, steps, sampler)
         self.points = points
         self._covariance: Operator | None = None
@@ -92,17 +116,23 @@ class Atoms(Lifted):
 
     def nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(index (B,), L2 distance (B,)) of the atom nearest to each image of x (B, C, H, W)."""
-        distance, index = torch.cdist(x.to("cpu", torch.float64).flatten(1), self.points.flatten(1)).min(1)
+        distance, index = torch.cdist(
+            x.to("cpu", torch.float64).flatten(1), self.points.flatten(1)
+        ).min(1)
         return index, distance
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """(B,) log-probability of the very image x, in nats: log(copies / N) on an atom, -inf elsewhere.
+        """(B,) log-probability of the very image x, in nats: log(copies / N) on an atom, -inf
+        elsewhere.
 
         The law has no density; its plane has dimension 0 and the measure counts points.
         """
         flat, points = x.to("cpu", torch.float64).flatten(1), self.points.flatten(1)
         near = OFF * (flat - self.mean.flatten()).norm(dim=1, keepdim=True)
-        return ((torch.cdist(flat, points, compute_mode="donot_use_mm_for_euclid_dist") <= near).sum(1) / len(points)).log()
+        return (
+            (torch.cdist(flat, points, compute_mode="donot_use_mm_for_euclid_dist") <= near).sum(1)
+            / len(points)
+        ).log()
 
     def _draw(self, seed: int) -> Tensor:
         return self.points[int(generator(seed, DRAWS).integers(len(self.points)))]
@@ -120,10 +150,14 @@ class LiftedMixture(Lifted):
 
     @property
     def plane(self) -> Operator:
-        """The orthogonal projector on the directions in which the law varies; all of them when noise is left."""
+        """The orthogonal projector on the directions in which the law varies; all of them when
+        noise is left.
+        """
         basis = self.denoiser.state()["basis"]
         return (
-            LowRank(basis, basis.new_ones(basis.shape[1])) if self.rest == 0 else LowRank(basis[:, :0], basis.new_empty(0), 1.0)
+            LowRank(basis, basis.new_ones(basis.shape[1]))
+            if self.rest == 0
+            else LowRank(basis[:, :0], basis.new_empty(0), 1.0)
         )
 
     @property
@@ -145,7 +179,9 @@ class LiftedMixture(Lifted):
         return LowRank(state["basis"] @ q, lam, self.rest**2)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """(B,) log-density in nats with respect to the volume of the plane (`plane`, of `rank` dimensions); -inf off it."""
+        """(B,) log-density in nats with respect to the volume of the plane (`plane`, of `rank`
+        dimensions); -inf off it.
+        """
         state = self.denoiser.state()
         x = x.to("cpu", torch.float64)
         z = self.denoiser.encode(x)
@@ -155,15 +191,25 @@ class LiftedMixture(Lifted):
         inside = torch.logsumexp(state["weights"].log() + each, dim=1)
         off = (x - self.denoiser.lift(z)).flatten(1).norm(dim=1)
         if self.rest == 0:
-            return torch.where(off <= OFF * (x - state["mean"]).flatten(1).norm(dim=1), inside, -torch.inf)
+            return torch.where(
+                off <= OFF * (x - state["mean"]).flatten(1).norm(dim=1), inside, -torch.inf
+            )
         others = math.prod(self.shape) - z.shape[1]
-        return inside - 0.5 * (off**2 / self.rest**2 + others * math.log(2 * math.pi * self.rest**2))
+        return inside - 0.5 * (
+            off**2 / self.rest**2 + others * math.log(2 * math.pi * self.rest**2)
+        )
 
     def _draw(self, seed: int) -> Tensor:
         state, random = self.denoiser.state(), generator(seed, DRAWS)
-        k = int(torch.searchsorted(state["weights"].cumsum(0), random.random()).clamp_max(len(state["weights"]) - 1))
+        k = int(
+            torch.searchsorted(state["weights"].cumsum(0), random.random()).clamp_max(
+                len(state["weights"]) - 1
+            )
+        )
         n = torch.from_numpy(random.standard_normal(state["centres"].shape[1]))
-        return self.denoiser.lift((state["centres"][k] + state["axes"][k] @ (state["spreads"][k].sqrt() * n))[None])[0]
+        return self.denoiser.lift(
+            (state["centres"][k] + state["axes"][k] @ (state["spreads"][k].sqrt() * n))[None]
+        )[0]
 
 
 @generated_by.register
@@ -192,7 +238,9 @@ def _(denoiser: UnrestrictedBottleneck, sigmas: Tensor | None = None) -> Generat
 @generated_by.register
 def _(denoiser: ConfinedBottleneck, sigmas: Tensor | None = None) -> GeneratedDistribution:
     steps = _to_zero(denoiser, sigmas)
-    return Atoms(denoiser, denoiser.lift(denoiser.state()["codes"]), steps, _in_plane(denoiser, steps))
+    return Atoms(
+        denoiser, denoiser.lift(denoiser.state()["codes"]), steps, _in_plane(denoiser, steps)
+    )
 
 
 @generated_by.register
@@ -225,7 +273,8 @@ def _to_zero(denoiser: Denoiser, sigmas: Tensor | None) -> Tensor | None:
     steps = None if sigmas is None else levels.check(sigmas)
     if steps is not None and steps[-1] > 0:
         raise LookupError(
-            f"the law of {denoiser.spec!r} is known for samplers that end at sigma 0, where it is made of atoms, "
+            f"the law of {denoiser.spec!r} is known for samplers that end at sigma 0, where it is "
+            "made of atoms, "
             f"got a last level of {float(steps[-1]):.3g}; end the schedule with 0"
         )
     return steps

@@ -2,7 +2,8 @@
 
     d = as_torch(law);   d.sample((100,)), d.log_prob(x), d.mean, d.variance
 
-Draws follow torch's own random state, as everywhere in `torch.distributions`; `law.sample(seeds)` draws by seed.
+Draws follow torch's own random state, as everywhere in `torch.distributions`; `law.sample(seeds)`
+draws by seed.
 """
 
 from __future__ import annotations
@@ -48,5 +49,7 @@ class TorchLaw(Distribution):
 
 
 def as_torch(law: GeneratedDistribution) -> TorchLaw:
-    """The law under the interface of `torch.distributions`; what it cannot do (`rsample`, `entropy`) raises NotImplementedError."""
+    """The law under the interface of `torch.distributions`; what it cannot do (`rsample`,
+    `entropy`) raises NotImplementedError.
+    """
     return TorchLaw(law)

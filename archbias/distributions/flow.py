@@ -2,12 +2,16 @@
 
 In the PCA coordinates of the data the start N(0, s_0^2 I) has coordinates v_0 = s_0 z - V^T mu, and
 
-    x = mu + V T(z)                       leading r coordinates, T the composed polynomial steps (`maps`)
-          + V' g (s_0 z' - V'^T mu)       the rest, linear: g = prod (rho + (1 - rho) lam / (lam + s^2))
+    x = mu + V T(z)                       leading r coordinates, T the composed polynomial steps
+                                          (`maps`)
+          + V' g (s_0 z' - V'^T mu)       the rest, linear: g = prod (rho + (1 - rho) lam / (lam +
+                                          s^2))
           + (s_T / s_0) (outside the data's plane)
 
-so the density is that of T(z) times a Gaussian, with respect to the volume of the data's plane when the last level is 0.
-Sources: Levine & Weiss, arXiv 2605.16415; Chen et al., *Neural ordinary differential equations*, 2018 (change of variables).
+so the density is that of T(z) times a Gaussian, with respect to the volume of the data's plane when
+the last level is 0.
+Sources: Levine & Weiss, arXiv 2605.16415; Chen et al., *Neural ordinary differential equations*,
+    2018 (change of variables).
 """
 
 from __future__ import annotations
@@ -19,8 +23,8 @@ import torch
 from torch import Tensor
 
 from .. import noise as levels
-from ..analytic.polynomial import PolynomialDenoiser
 from ..linalg import LowRank, Operator
+from ..regressions.polynomial import PolynomialDenoiser
 from .base import OFF, GeneratedDistribution, generated_by
 from .maps import LOG_2PI, Line, Sheet, Space, Step
 
@@ -30,12 +34,13 @@ DRAWS = 16384  # seeds of the estimates in three coordinates and more
 class FlowLaw(GeneratedDistribution):
     """What DDIM with these levels makes of noise through a polynomial denoiser.
 
-    escape: the share of trajectories that leave (see `maps`): by quadrature in one and two coordinates and when separable,
-        else the share among `DRAWS` seeds, whose standard error is sqrt(e (1 - e) / DRAWS).
+    escape: the share of trajectories that leave (see `maps`): by quadrature in one and two
+        coordinates and when separable, else the share among `DRAWS` seeds, whose standard error is
+        sqrt(e (1 - e) / DRAWS).
     sample, push: NaN in the rows whose trajectory escaped; `escaped` names them.
     mean, covariance: over the trajectories that stay, computed in the same way.
-    log_prob: its exponential integrates to 1 - escape. In three coordinates and more, unless separable, it follows one branch
-        (`Space.log_density`), NaN where none is found.
+    log_prob: its exponential integrates to 1 - escape. In three coordinates and more, unless
+        separable, it follows one branch (`Space.log_density`), NaN where none is found.
     """
 
     def __init__(self, denoiser: PolynomialDenoiser, sigmas: Tensor):
@@ -56,7 +61,10 @@ class FlowLaw(GeneratedDistribution):
     @cached_property
     def lines(self) -> list[Line]:
         """One map per coordinate, where coordinates do not mix."""
-        table = [(r, self.denoiser.coefficients(s), self._scale(s)) for s, r in levels.ratios(self.sigmas)]
+        table = [
+            (r, self.denoiser.coefficients(s), self._scale(s))
+            for s, r in levels.ratios(self.sigmas)
+        ]
         width = self.denoiser.variances[: self.r].double().sqrt()
         out = []
         for j in range(self.r):
@@ -74,7 +82,9 @@ class FlowLaw(GeneratedDistribution):
     def escape(self) -> float:
         if self._alone:
             return 1 - math.prod(1 - line.escape for line in self.lines)
-        return self.sheet.escape if self.r == 2 else float(self._draws.isnan().any(1).double().mean())
+        return (
+            self.sheet.escape if self.r == 2 else float(self._draws.isnan().any(1).double().mean())
+        )
 
     @property
     def mean(self) -> Tensor:
@@ -97,7 +107,9 @@ class FlowLaw(GeneratedDistribution):
         rest = self._gain * (self._start * c[:, self.r :] - self._kept)
         away = self._start * flat - self._mu.flatten()
         outside = self._outside * (away - (away @ self._basis.T) @ self._basis)
-        return (self._mu.flatten() + torch.cat([inside, rest], 1) @ self._basis + outside).reshape(n.shape)
+        return (self._mu.flatten() + torch.cat([inside, rest], 1) @ self._basis + outside).reshape(
+            n.shape
+        )
 
     def escaped(self, noise: Tensor) -> Tensor:
         """(B,) whether the trajectory from this noise leaves."""
@@ -108,7 +120,10 @@ class FlowLaw(GeneratedDistribution):
         c = away @ self._basis.T
         v = c[:, : self.r].contiguous()
         if self._alone:
-            out = sum((line.log_density(v[:, j]) for j, line in enumerate(self.lines)), torch.zeros(len(v), dtype=torch.float64))
+            out = sum(
+                (line.log_density(v[:, j]) for j, line in enumerate(self.lines)),
+                torch.zeros(len(v), dtype=torch.float64),
+            )
         else:
             out = self.sheet.log_density(v) if self.r == 2 else self._space.log_density(v)
         scale = self._start * self._gain
@@ -133,15 +148,21 @@ class FlowLaw(GeneratedDistribution):
     def _draws(self) -> Tensor:
         """(DRAWS, r) pushed coordinates, NaN where escaped."""
         generator = torch.Generator().manual_seed(0)
-        return self._space.push(torch.randn(DRAWS, self.r, generator=generator, dtype=torch.float64))
+        return self._space.push(
+            torch.randn(DRAWS, self.r, generator=generator, dtype=torch.float64)
+        )
 
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
-        """Mean (r,) and covariance (r, r) of the leading coordinates, over the trajectories that stay."""
+        """Mean (r,) and covariance (r, r) of the leading coordinates, over the trajectories that
+        stay.
+        """
         if self._alone:
             mean = [line.moment(1) for line in self.lines]
             spread = [line.moment(2, m) for line, m in zip(self.lines, mean, strict=True)]
-            return torch.tensor(mean, dtype=torch.float64), torch.tensor(spread, dtype=torch.float64).diag()
+            return torch.tensor(mean, dtype=torch.float64), torch.tensor(
+                spread, dtype=torch.float64
+            ).diag()
         if self.r == 2:
             return self.sheet.moments()
         kept = self._draws[~self._draws.isnan().any(1)]
@@ -160,7 +181,8 @@ def _normal(x: Tensor, scale: Tensor) -> Tensor:
 def _(denoiser: PolynomialDenoiser, sigmas: Tensor | None = None) -> GeneratedDistribution:
     if sigmas is None:
         raise LookupError(
-            "the law of a polynomial denoiser wants the sampler's noise levels, got None: its limit of infinitely many steps has "
+            "the law of a polynomial denoiser wants the sampler's noise levels, got None: its "
+            "limit of infinitely many steps has "
             "no closed form; use generated_by(denoiser, archbias.noise.geometric(200))"
         )
     return FlowLaw(denoiser, sigmas)

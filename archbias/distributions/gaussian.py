@@ -1,26 +1,34 @@
-"""The Gaussian an affine denoiser generates: D(y) = mu + A_sigma (y - mu) and the start N(0, s_0^2 I).
+"""The Gaussian an affine denoiser generates: D(y) = mu + A_sigma (y - mu) and the start N(0, s_0^2
+I).
 
 A DDIM step from s to s' is affine, y' - mu = (r I + (1 - r) A_s) (y - mu) with r = s' / s, so
 
     y_T = mu + M (s_0 n - mu),  M = prod over steps of (r I + (1 - r) A_s)
-    law = N( mu - M mu,  s_0^2 M M^T )                                        exact for any finite steps, seed by seed
+    law = N( mu - M mu,  s_0^2 M M^T )                                        exact for any finite
+    steps, seed by seed
 
-    free, rank r       modes of the data: g = prod (r + (1 - r) lam / (lam + s^2)); outside the basis g = s_T / s_0
+    free, rank r       modes of the data: g = prod (r + (1 - r) lam / (lam + s^2)); outside the
+                       basis g = s_T / s_0
     convolutions       one C x C product per frequency
-    local per pixel    the A_s do not commute: M by pushing every unit picture through the steps, d x d, only when asked
+    local per pixel    the A_s do not commute: M by pushing every unit picture through the steps, d
+                       x d, only when asked
 
 In the continuous limit dM / ds = (I - A_s) M / s, integrated from s_0 to 0. For the free family
-g = sqrt(lam / (lam + s_0^2)); as s_0 grows the law tends to N(mu, Sigma): the mean and the covariance of the data and
-nothing else of it. For a local convolution on one channel, with window covariance Q diag(l) Q^T and e the window's centre,
+g = sqrt(lam / (lam + s_0^2)); as s_0 grows the law tends to N(mu, Sigma): the mean and the
+covariance of the data and nothing else of it. For a local convolution on one channel, with window
+covariance Q diag(l) Q^T and e the window's centre,
 
-    s_0 g(f) = exp( 1/2 sum_j b_j(f) log(l_j / (1 + l_j / s_0^2)) ),   b_j(f) = Q_ej sum_x Q_xj cos(2 pi f.x),  sum_j b_j = 1
+    s_0 g(f) = exp( 1/2 sum_j b_j(f) log(l_j / (1 + l_j / s_0^2)) ),   b_j(f) = Q_ej sum_x Q_xj
+    cos(2 pi f.x),  sum_j b_j = 1
 
-so the generated spectrum is a weighted geometric mean of the window's eigenvalues (some weights are negative). On several
-channels the C x C maps of different levels do not commute and M is integrated by the fourth-order Magnus method.
+so the generated spectrum is a weighted geometric mean of the window's eigenvalues (some weights are
+negative). On several channels the C x C maps of different levels do not commute and M is integrated
+by the fourth-order Magnus method.
 
-Sources: Levine & Weiss, arXiv 2605.16415 (linear denoisers generate Gaussians); Song et al. 2021, eq. 13 (the flow);
-Blanes et al., *The Magnus expansion and some of its applications*, Physics Reports 470 (2009), section 5.
-The closed form of the local limit is derived here.
+Sources: Levine & Weiss, arXiv 2605.16415 (linear denoisers generate Gaussians); Song et al. 2021,
+    eq. 13 (the flow);
+Blanes et al., *The Magnus expansion and some of its applications*, Physics Reports 470 (2009),
+section 5. The closed form of the local limit is derived here.
 """
 
 from __future__ import annotations
@@ -33,11 +41,11 @@ from torch import Tensor
 
 from .. import noise as levels
 from .. import sample
-from ..analytic.bottleneck import LinearBottleneck
-from ..analytic.linear import Convolution, Equivariant, LinearDenoiser, LocalConvolution, Wiener
 from ..denoise import Denoiser
 from ..errors import InputError
 from ..linalg import Circulant, Dense, LowRank, Operator
+from ..regressions.bottleneck import LinearBottleneck
+from ..regressions.linear import Convolution, Equivariant, LinearDenoiser, LocalConvolution, Wiener
 from .base import OFF, GeneratedDistribution, generated_by
 
 DENSE = 2**31  # bytes a d x d covariance may take where no cheaper form exists
@@ -72,19 +80,25 @@ class Gaussian(GeneratedDistribution):
 
     @property
     def rank(self) -> int:
-        """The dimension of the plane through the mean that carries the law; d when nothing is degenerate."""
+        """The dimension of the plane through the mean that carries the law; d when nothing is
+        degenerate.
+        """
         return self.covariance.rank()
 
     @property
     def plane(self) -> Operator:
-        """The orthogonal projector on the directions in which the law varies; the degenerate ones are its null space."""
+        """The orthogonal projector on the directions in which the law varies; the degenerate ones
+        are its null space.
+        """
         return self.covariance.plane()
 
     def _push(self, n: Tensor) -> Tensor:
         return self._sampler(n)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """(B,) log-density in nats with respect to the volume of the plane (`plane`, of `rank` dimensions); -inf off it."""
+        """(B,) log-density in nats with respect to the volume of the plane (`plane`, of `rank`
+        dimensions); -inf off it.
+        """
         away = (x.to("cpu", torch.float64) - self.mean).flatten(1)
         covariance = self.covariance
         lam = covariance.eigenvalues
@@ -98,30 +112,40 @@ class Gaussian(GeneratedDistribution):
 
 
 def limit(denoiser: LinearDenoiser | LinearBottleneck, sigma_max: float = math.inf) -> Gaussian:
-    """The law of infinitely many steps from sigma_max to 0; `generated_by(denoiser, None)` is sigma_max = inf.
+    """The law of infinitely many steps from sigma_max to 0; `generated_by(denoiser, None)` is
+    sigma_max = inf.
 
     Raises:
-        LookupError: the maps of the levels do not commute, so no closed form exists; use many finite steps.
+        LookupError: the maps of the levels do not commute, so no closed form exists; use many
+            finite steps.
     """
     if not sigma_max > 0:
-        raise InputError(f"sigma_max must be positive, got {sigma_max}; use the first level of the sampler, or infinity")
+        raise InputError(
+            f"sigma_max must be positive, got {sigma_max}; use the first level of the sampler, or "
+            "infinity"
+        )
     if isinstance(denoiser, Wiener | LinearBottleneck):
         lam = denoiser.state()["variances"]
         scale = (lam / (1 + lam / sigma_max**2)).sqrt()
         return _wiener(denoiser, scale, 0.0, scale / sigma_max, 0.0)
     if isinstance(denoiser, Convolution):
         local, colours = isinstance(denoiser, LocalConvolution), denoiser.shape[0] > 1
-        scale = (_magnus if local and colours else _geometric if local else _stationary)(denoiser, sigma_max)
+        scale = (_magnus if local and colours else _geometric if local else _stationary)(
+            denoiser, sigma_max
+        )
         return _convolution(denoiser, scale, scale[0, 0].real / sigma_max)
     raise LookupError(
-        f"no continuous limit is known for {denoiser.spec!r}: its maps at different noise levels do not commute; "
+        f"no continuous limit is known for {denoiser.spec!r}: its maps at different noise levels "
+        "do not commute; "
         "use generated_by(denoiser, archbias.noise.geometric(1000)), which is exact for those steps"
     )
 
 
 @generated_by.register(LinearDenoiser)
 @generated_by.register(LinearBottleneck)
-def _(denoiser: LinearDenoiser | LinearBottleneck, sigmas: Tensor | None = None) -> GeneratedDistribution:
+def _(
+    denoiser: LinearDenoiser | LinearBottleneck, sigmas: Tensor | None = None
+) -> GeneratedDistribution:
     if sigmas is None:
         return limit(denoiser)
     sigmas = levels.check(sigmas)
@@ -141,20 +165,27 @@ def _(denoiser: LinearDenoiser | LinearBottleneck, sigmas: Tensor | None = None)
     return affine(denoiser, sigmas)
 
 
-def affine(denoiser: Denoiser, sigmas: Tensor, batch: int = 512, plane: Tensor | None = None) -> Gaussian:
-    """The law of any denoiser that is affine in y at every level, by running its own steps; float64, exact.
+def affine(
+    denoiser: Denoiser, sigmas: Tensor, batch: int = 512, plane: Tensor | None = None
+) -> Gaussian:
+    """The law of any denoiser that is affine in y at every level, by running its own steps;
+    float64, exact.
 
-    The mean is what the steps make of zero noise. The covariance is d x d: d unit pictures are pushed through all steps
-    when it is first asked for (sample and push never need it). That the denoiser is affine is the caller's claim.
+    The mean is what the steps make of zero noise. The covariance is d x d: d unit pictures are
+    pushed through all steps when it is first asked for (sample and push never need it). That the
+    denoiser is affine is the caller's claim.
 
-    plane: U (d, r) with orthonormal columns when, at every level, D depends on U^T y only and moves along U only; then r
-        pictures suffice, and outside the plane the noise is scaled by s_T / s_0.
+    plane: U (d, r) with orthonormal columns when, at every level, D depends on U^T y only and moves
+        along U only; then r pictures suffice, and outside the plane the noise is scaled by s_T /
+        s_0.
     """
     zero = torch.zeros(1, *denoiser.shape, dtype=torch.float64)
     offset = sample.ddim(denoiser, zero, sigmas)[0]
 
     def respond(units: Tensor) -> Tensor:
-        return (sample.ddim(denoiser, units.reshape(-1, *denoiser.shape), sigmas, batch=batch) - offset).flatten(1)
+        return (
+            sample.ddim(denoiser, units.reshape(-1, *denoiser.shape), sigmas, batch=batch) - offset
+        ).flatten(1)
 
     def covariance() -> Operator:
         d = zero.numel()
@@ -164,8 +195,10 @@ def affine(denoiser: Denoiser, sigmas: Tensor, batch: int = 512, plane: Tensor |
             return LowRank(plane @ v, lam - float(sigmas[-1]) ** 2, float(sigmas[-1]) ** 2)
         if d * d * 8 > DENSE:
             raise InputError(
-                f"the covariance of {denoiser.spec!r} has no form cheaper than {d} x {d} numbers ({d * d * 8 / 2**30:.1f} GiB), wanted "
-                f"at most {DENSE / 2**30:.0f} GiB; estimate it from law.sample(seeds), or resize the images"
+                f"the covariance of {denoiser.spec!r} has no form cheaper than {d} x {d} numbers "
+                f"({d * d * 8 / 2**30:.1f} GiB), wanted "
+                f"at most {DENSE / 2**30:.0f} GiB; estimate it from law.sample(seeds), or resize "
+                "the images"
             )
         rows = torch.empty(d, d, dtype=torch.float64)  # row i: the response to unit picture i
         for i in range(0, d, batch):
@@ -177,7 +210,13 @@ def affine(denoiser: Denoiser, sigmas: Tensor, batch: int = 512, plane: Tensor |
     return Gaussian(offset, covariance, lambda n: sample.ddim(denoiser, n, sigmas, batch=batch))
 
 
-def _wiener(denoiser: Wiener | LinearBottleneck, scale: Tensor, outside: float, gain: Tensor, gain_outside: float) -> Gaussian:
+def _wiener(
+    denoiser: Wiener | LinearBottleneck,
+    scale: Tensor,
+    outside: float,
+    gain: Tensor,
+    gain_outside: float,
+) -> Gaussian:
     """scale multiplies the noise and gain (1 - gain) the mean, per mode and outside the basis."""
     state = denoiser.state()
     mu, u = state["mean"], state["basis"]
@@ -194,12 +233,16 @@ def _wiener(denoiser: Wiener | LinearBottleneck, scale: Tensor, outside: float, 
 
 
 def _convolution(denoiser: Convolution, scale: Tensor, gain_of_mean: Tensor) -> Gaussian:
-    """scale (H, W, C, C) multiplies the noise per frequency; gain_of_mean (C, C) is what the steps make of a constant."""
+    """scale (H, W, C, C) multiplies the noise per frequency; gain_of_mean (C, C) is what the steps
+    make of a constant.
+    """
     mu = denoiser.mean
     mean = mu - torch.einsum("ce,ehw->chw", gain_of_mean, mu)
 
     def sampler(n: Tensor) -> Tensor:
-        return mean + torch.fft.ifft2(torch.einsum("hwce,behw->bchw", scale, torch.fft.fft2(n))).real
+        return (
+            mean + torch.fft.ifft2(torch.einsum("hwce,behw->bchw", scale, torch.fft.fft2(n))).real
+        )
 
     return Gaussian(mean, Circulant(scale @ scale.mH), sampler)
 
@@ -212,9 +255,14 @@ def _stationary(denoiser: Equivariant, sigma_max: float) -> Tensor:
 
 
 def _geometric(denoiser: LocalConvolution, sigma_max: float) -> Tensor:
-    """s_0 M (H, W, 1, 1) of the continuous flow of a local convolution on one channel, by the formula on top."""
+    """s_0 M (H, W, 1, 1) of the continuous flow of a local convolution on one channel, by the
+    formula on top.
+    """
     k, (_, h, w) = denoiser.spec.window, denoiser.shape
-    l, q = denoiser.state()["values"].clamp_min(torch.finfo(torch.float64).tiny), denoiser.state()["vectors"]
+    l, q = (
+        denoiser.state()["values"].clamp_min(torch.finfo(torch.float64).tiny),
+        denoiser.state()["vectors"],
+    )
     torus = torch.zeros(len(l), h, w, dtype=torch.float64)
     torus[:, :k, :k] = (q * q[k * k // 2]).T.reshape(-1, k, k)
     b = torch.fft.fft2(torch.roll(torus, (-(k // 2), -(k // 2)), (1, 2))).real
@@ -223,7 +271,9 @@ def _geometric(denoiser: LocalConvolution, sigma_max: float) -> Tensor:
 
 
 def _magnus(denoiser: LocalConvolution, sigma_max: float, step: float = 0.1) -> Tensor:
-    """s_0 M (H, W, C, C) by dM / du = (I - T) M, u = log s; both ends where the rest of the way changes M by about 1e-6."""
+    """s_0 M (H, W, C, C) by dM / du = (I - T) M, u = log s; both ends where the rest of the way
+    changes M by about 1e-6.
+    """
     l = denoiser.state()["values"]
     l = l[l > len(l) * torch.finfo(torch.float64).eps * l.max()]
     start = math.log(min(sigma_max, 1e3 * math.sqrt(l.max())))
@@ -238,7 +288,15 @@ def _magnus(denoiser: LocalConvolution, sigma_max: float, step: float = 0.1) -> 
 
     for i in range(count):
         middle = start - (i + 0.5) * width
-        early, late = slope(middle + width * math.sqrt(3) / 6), slope(middle - width * math.sqrt(3) / 6)
+        early, late = (
+            slope(middle + width * math.sqrt(3) / 6),
+            slope(middle - width * math.sqrt(3) / 6),
+        )
         commutator = late @ early - early @ late
-        m = torch.linalg.matrix_exp(width * (early + late) / 2 + width**2 * math.sqrt(3) / 12 * commutator) @ m
+        m = (
+            torch.linalg.matrix_exp(
+                width * (early + late) / 2 + width**2 * math.sqrt(3) / 12 * commutator
+            )
+            @ m
+        )
     return m

@@ -1,14 +1,16 @@
-"""What composed sampler steps make of Gaussian noise in a few coordinates: images, Jacobians, densities.
+"""What composed sampler steps make of Gaussian noise in a few coordinates: images, Jacobians,
+densities.
 
 A DDIM step s -> s' of a polynomial denoiser P in coordinates v is itself a polynomial map,
 
     v' = rho v + (1 - rho) P_s(v),   J = rho I + (1 - rho) P_s'(v),   rho = s' / s
-    v_0 = s_0 z - m,  z ~ N(0, I);   T = the composition;   density(x) = sum over T(z) = x of phi(z) / |det dT/dz|
+    v_0 = s_0 z - m,  z ~ N(0, I);   T = the composition;   density(x) = sum over T(z) = x of phi(z)
+    / |det dT/dz|
 
-Such a map may fold, so a point can have several preimages, and it may throw points to infinity. `Line` finds every preimage in
-one dimension, `Sheet` in two; `Space` follows one branch in more. A trajectory has **escaped** when any coordinate leaves
-ESCAPE standard deviations of data plus noise at any step; densities count the trajectories that stay, so they integrate to
-1 - escape.
+Such a map may fold, so a point can have several preimages, and it may throw points to infinity.
+`Line` finds every preimage in one dimension, `Sheet` in two; `Space` follows one branch in more. A
+trajectory has **escaped** when any coordinate leaves ESCAPE standard deviations of data plus noise
+at any step; densities count the trajectories that stay, so they integrate to 1 - escape.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from ..analytic.hermite import values
-from ..analytic.polynomial import PolynomialDenoiser
 from ..noise import ratios
+from ..regressions.hermite import values
+from ..regressions.polynomial import PolynomialDenoiser
 
 ESCAPE = 20.0
 REFINE = 1e-3
@@ -46,7 +48,16 @@ class Line:
     width: standard deviation of the data, for the last state.
     """
 
-    def __init__(self, steps: list[Step], start: float, offset: float, width: float, *, reach: float = 8.0, nodes: int = 16001):
+    def __init__(
+        self,
+        steps: list[Step],
+        start: float,
+        offset: float,
+        width: float,
+        *,
+        reach: float = 8.0,
+        nodes: int = 16001,
+    ):
         self.steps, self.start, self.offset, self.width = steps, start, offset, width
         self.z = torch.linspace(-reach, reach, nodes, dtype=torch.float64)
         self.x, self.slope, out = self.push(self.z)
@@ -67,7 +78,10 @@ class Line:
             derivative = h[:, :-1] @ (k.sqrt() * step.c[1:]) / step.scale
             v = step.ratio * v + (1 - step.ratio) * (h @ step.c)
             slope = slope * (step.ratio + (1 - step.ratio) * derivative)
-        out |= ~(v.abs() <= ESCAPE * math.hypot(self.width, self.start * math.prod(s.ratio for s in self.steps)))
+        out |= ~(
+            v.abs()
+            <= ESCAPE * math.hypot(self.width, self.start * math.prod(s.ratio for s in self.steps))
+        )
         return v, slope, out
 
     def moment(self, power: int, about: float = 0.0) -> float:
@@ -94,11 +108,16 @@ class Line:
             value, slope, _ = self.push(z[active])
             miss = value - x[active]
             below = (miss < 0) == rising[active]
-            a[active], b[active] = torch.where(below, z[active], a[active]), torch.where(below, b[active], z[active])
+            a[active], b[active] = (
+                torch.where(below, z[active], a[active]),
+                torch.where(below, b[active], z[active]),
+            )
             new = z[active] - miss / slope
             inside = (new > a[active]) & (new < b[active]) & (count < 8)
             new = torch.where(inside, new, (a[active] + b[active]) / 2)
-            done = (miss.abs() <= 1e-14 * (1 + x[active].abs())) | ((new - z[active]).abs() <= 1e-15 * (1 + new.abs()))
+            done = (miss.abs() <= 1e-14 * (1 + x[active].abs())) | (
+                (new - z[active]).abs() <= 1e-15 * (1 + new.abs())
+            )
             z[active[~done]] = new[~done]
             active = active[~done]
             if not len(active):
@@ -140,27 +159,36 @@ class Space:
         v, out = self.start * z - self.offset, torch.zeros(len(z), dtype=torch.bool)
         for s, ratio in self.steps:
             out |= ~(v.abs() <= ESCAPE * (self.variances + s**2).sqrt()).all(1)
-            v = self._step(torch.where(out[:, None], 0.0, v), s, ratio)  # an escaped trajectory is followed no further
+            # an escaped trajectory is followed no further
+            v = self._step(torch.where(out[:, None], 0.0, v), s, ratio)
         out |= ~(v.abs() <= ESCAPE * (self.variances + self.end**2).sqrt()).all(1)
         return torch.where(out[:, None], torch.nan, v)
 
     def _step(self, v: Tensor, s: float, ratio: float) -> Tensor:
-        return ratio * v + (1 - ratio) * self.denoiser.block(v, torch.tensor([s], dtype=torch.float64).expand(len(v)))
+        return ratio * v + (1 - ratio) * self.denoiser.block(
+            v, torch.tensor([s], dtype=torch.float64).expand(len(v))
+        )
 
     def _both(self, v: Tensor, s: float, ratio: float) -> tuple[Tensor, Tensor]:
         value, slopes = self.denoiser.differential(v, s)
-        return ratio * v + (1 - ratio) * value, ratio * torch.eye(self.r, dtype=torch.float64) + (1 - ratio) * slopes
+        return ratio * v + (1 - ratio) * value, ratio * torch.eye(self.r, dtype=torch.float64) + (
+            1 - ratio
+        ) * slopes
 
     def total_jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """T(z) (n, r) and dT/dz (n, r, r)."""
-        v, total = self.start * z - self.offset, self.start * torch.eye(self.r, dtype=torch.float64).expand(len(z), -1, -1)
+        v, total = (
+            self.start * z - self.offset,
+            self.start * torch.eye(self.r, dtype=torch.float64).expand(len(z), -1, -1),
+        )
         for s, ratio in self.steps:
             v, jacobian = self._both(v, s, ratio)
             total = jacobian @ total
         return v, total
 
     def log_density(self, x: Tensor) -> Tensor:
-        """(n, r) -> (n,): the branch reached by undoing one step after the other (Newton); NaN where none was found.
+        """(n, r) -> (n,): the branch reached by undoing one step after the other (Newton); NaN
+        where none was found.
 
         Exact where the map does not fold over x; otherwise a lower bound.
         """
@@ -189,7 +217,9 @@ class Space:
 
 
 class Sheet:
-    """The map of two coordinates, known on a grid of triangles: every preimage, folds included; moments and escape by quadrature."""
+    """The map of two coordinates, known on a grid of triangles: every preimage, folds included;
+    moments and escape by quadrature.
+    """
 
     def __init__(self, space: Space, *, reach: float = 6.0, nodes: int = 401):
         self.space = space
@@ -217,12 +247,14 @@ class Sheet:
     def log_density(self, x: Tensor) -> Tensor:
         """(n, 2) -> (n,): log of the sum over every preimage; -inf where there is none.
 
-        Preimages are found on the triangles, then made exact by Newton's method; those that make up less than REFINE of a
-        point's density keep the triangle's own estimate.
+        Preimages are found on the triangles, then made exact by Newton's method; those that make up
+        less than REFINE of a point's density keep the triangle's own estimate.
         """
         which, triangle, corner = self._hits(x)
         at, node = self.x[self.triangles[triangle]], self.z[self.triangles[triangle]]
-        edges, sides = (torch.stack([c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]], dim=2) for c in (at, node))
+        edges, sides = (
+            torch.stack([c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]], dim=2) for c in (at, node)
+        )
         z = node[:, 0] + torch.einsum("nij,nj->ni", sides, corner)
         term = torch.exp(-(z**2).sum(1) / 2 - LOG_2PI) * sides.det().abs() / edges.det().abs()
         total = torch.zeros(len(x), dtype=torch.float64).index_add(0, which, term)
@@ -232,20 +264,27 @@ class Sheet:
         return torch.zeros(len(x), dtype=torch.float64).index_add(0, which, term).log()
 
     def _newton(self, guess: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """phi(z) / |det dT/dz| at the preimage z of x next to the guess, and whether it was reached: (n,), (n,)."""
+        """phi(z) / |det dT/dz| at the preimage z of x next to the guess, and whether it was
+        reached: (n,), (n,).
+        """
         z = guess
         for _ in range(4):
             value, jacobian = self.space.total_jacobian(z)
             ((a, b), (c, d)) = jacobian.permute(1, 2, 0)
             miss = value - x
-            move = torch.stack([d * miss[:, 0] - b * miss[:, 1], a * miss[:, 1] - c * miss[:, 0]], 1) / (a * d - b * c)[:, None]
+            move = (
+                torch.stack([d * miss[:, 0] - b * miss[:, 1], a * miss[:, 1] - c * miss[:, 0]], 1)
+                / (a * d - b * c)[:, None]
+            )
             z = z - move.nan_to_num().clamp(-self.spacing, self.spacing)
         value, jacobian = self.space.total_jacobian(z)
         good = ((value - x).norm(dim=1) < 1e-9) & ((z - guess).norm(dim=1) < 2 * self.spacing)
         return torch.exp(-(z**2).sum(1) / 2 - LOG_2PI) / jacobian.det().abs(), good
 
     def _hits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(query, triangle, barycentric coordinates (., 2)) of every triangle's image that contains a query."""
+        """(query, triangle, barycentric coordinates (., 2)) of every triangle's image that contains
+        a query.
+        """
         at = self.x[self.triangles].numpy()
         order = np.argsort(x[:, 0].numpy())
         ordered = x.numpy()[order]
@@ -257,12 +296,18 @@ class Sheet:
             if count <= room:
                 break
             room = count
-        return torch.from_numpy(order[query[:count]]), torch.from_numpy(triangle[:count]), torch.from_numpy(inside[:count])
+        return (
+            torch.from_numpy(order[query[:count]]),
+            torch.from_numpy(triangle[:count]),
+            torch.from_numpy(inside[:count]),
+        )
 
 
 @njit(cache=True)
 def _scan(x, at, query, triangle, inside):
-    """Points x (n, 2), ascending in x[:, 0], against triangles at (m, 3, 2); returns how many hits, writes as many as fit."""
+    """Points x (n, 2), ascending in x[:, 0], against triangles at (m, 3, 2); returns how many hits,
+    writes as many as fit.
+    """
     count = 0
     for k in range(len(at)):
         ax, ay = at[k, 0]

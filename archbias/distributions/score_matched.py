@@ -1,13 +1,17 @@
-"""The stationary law of a polynomial score at one noise level: an exponential family fitted by score matching.
+"""The stationary law of a polynomial score at one noise level: an exponential family fitted by
+score matching.
 
-    q(v) = exp( (phi(v) - |v|^2 / 2) / sigma^2 ) / Z,   D = grad phi,   so grad log q = (D - v) / sigma^2
+    q(v) = exp( (phi(v) - |v|^2 / 2) / sigma^2 ) / Z,   D = grad phi,   so grad log q = (D - v) /
+    sigma^2
 
-phi is a polynomial of degree p + 1 in the PCA coordinates v; the rest of the image is Gaussian, N(0, lam + sigma^2), with
-lam = 0 outside the data's plane. It is a law of **noisy** images at level sigma: what Langevin dynamics at that level
-converges to. It exists only when the leading form of the exponent confines, that is, is negative in every direction; in one
-and two coordinates, and in any number when they are separable, Z is computed by quadrature.
+phi is a polynomial of degree p + 1 in the PCA coordinates v; the rest of the image is Gaussian,
+N(0, lam + sigma^2), with lam = 0 outside the data's plane. It is a law of **noisy** images at level
+sigma: what Langevin dynamics at that level converges to. It exists only when the leading form of
+the exponent confines, that is, is negative in every direction; in one and two coordinates, and in
+any number when they are separable, Z is computed by quadrature.
 
-Source: Hyvarinen, *Estimation of non-normalized statistical models by score matching*, JMLR 6 (2005).
+Source: Hyvarinen, *Estimation of non-normalized statistical models by score matching*, JMLR 6
+    (2005).
 """
 
 from __future__ import annotations
@@ -18,10 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..analytic.hermite import Basis
-from ..analytic.polynomial import PolynomialDenoiser
 from ..errors import InputError
 from ..linalg import LowRank, Operator
+from ..regressions.hermite import Basis
+from ..regressions.polynomial import PolynomialDenoiser
 from .base import GeneratedDistribution
 from .maps import LOG_2PI
 
@@ -31,14 +35,23 @@ NODES = {1: 20001, 2: 801}
 
 
 class _Table:
-    """A density on a grid in standardised coordinates t of one or two dimensions, with its transport from N(0, I)."""
+    """A density on a grid in standardised coordinates t of one or two dimensions, with its
+    transport from N(0, I).
+    """
 
     def __init__(self, basis: Basis, theta: np.ndarray, scale: np.ndarray, sigma: float):
-        self.basis, self.theta, self.scale, self.sigma = basis, torch.from_numpy(theta), torch.from_numpy(scale), sigma
+        self.basis, self.theta, self.scale, self.sigma = (
+            basis,
+            torch.from_numpy(theta),
+            torch.from_numpy(scale),
+            sigma,
+        )
         _confines(self)
         reach = self._reach()
         axes = [torch.linspace(-reach, reach, NODES[basis.r], dtype=torch.float64)] * basis.r
-        value = self.exponent(torch.cartesian_prod(*axes).reshape(-1, basis.r)).reshape([len(a) for a in axes])
+        value = self.exponent(torch.cartesian_prod(*axes).reshape(-1, basis.r)).reshape(
+            [len(a) for a in axes]
+        )
         self.axis, self.step = axes[0], float(axes[0][1] - axes[0][0])
         top = value.max()
         self.weight = (value - top).exp()
@@ -48,30 +61,45 @@ class _Table:
 
     def exponent(self, t: Tensor) -> Tensor:
         """(phi - |v|^2 / 2) / sigma^2 at v = scale t: (n, r) -> (n,)."""
-        return ((self.basis.features(t) @ self.theta) - ((self.scale * t) ** 2).sum(1) / 2) / self.sigma**2
+        return (
+            (self.basis.features(t) @ self.theta) - ((self.scale * t) ** 2).sum(1) / 2
+        ) / self.sigma**2
 
     def _reach(self) -> float:
-        """The radius beyond which the density stays DROP nats below its maximum, seen along rays out to 10^6."""
+        """The radius beyond which the density stays DROP nats below its maximum, seen along rays
+        out to 10^6.
+        """
         radius = torch.logspace(-1, 6, 700, dtype=torch.float64)
         units = torch.from_numpy(_directions(self.basis.r, 90))
-        value = self.exponent((radius[:, None, None] * units).reshape(-1, self.basis.r)).reshape(len(radius), -1).max(1).values
+        value = (
+            self.exponent((radius[:, None, None] * units).reshape(-1, self.basis.r))
+            .reshape(len(radius), -1)
+            .max(1)
+            .values
+        )
         reach = 1.05 * float(radius[value > value.max() - DROP].max())
         if reach > FAR:
             raise LookupError(
-                f"the score of degree {self.basis.degree - 1} has no usable stationary law at sigma {self.sigma:g}: its mass lies "
-                f"{reach:.3g} standard deviations out, where no data are; use another degree or noise level"
+                f"the score of degree {self.basis.degree - 1} has no usable stationary law at "
+                f"sigma {self.sigma:g}: its mass lies "
+                f"{reach:.3g} standard deviations out, where no data are; use another degree or "
+                "noise level"
             )
         return reach
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean (r,) and covariance (r, r) of v."""
-        grid = torch.cartesian_prod(*[self.axis] * self.basis.r).reshape(-1, self.basis.r) * self.scale
+        grid = (
+            torch.cartesian_prod(*[self.axis] * self.basis.r).reshape(-1, self.basis.r) * self.scale
+        )
         weight = self.weight.flatten()
         mean = weight @ grid
         return mean, (weight[:, None] * (grid - mean)).T @ (grid - mean)
 
     def push(self, z: Tensor) -> Tensor:
-        """Monotone (in 2-D triangular, Rosenblatt) transport of standard normals: (n, r) -> v (n, r)."""
+        """Monotone (in 2-D triangular, Rosenblatt) transport of standard normals: (n, r) -> v (n,
+        r).
+        """
         u = torch.special.ndtr(z)
         if self.basis.r == 1:
             return self._invert(self.weight.expand(len(z), -1), u[:, 0])[:, None] * self.scale
@@ -94,7 +122,8 @@ class _Table:
 class ScoreMatchedLaw(GeneratedDistribution):
     """q at one noise level; use `score_matched`.
 
-    sample, push: exact monotone transport on the quadrature grid, no sampler's trajectory; `archbias.sample.langevin` is the dynamics that converges to it.
+    sample, push: exact monotone transport on the quadrature grid, no sampler's trajectory;
+        `archbias.sample.langevin` is the dynamics that converges to it.
     """
 
     def __init__(self, denoiser: PolynomialDenoiser, sigma: float, tables: list[_Table]):
@@ -119,37 +148,52 @@ class ScoreMatchedLaw(GeneratedDistribution):
         c = flat @ self._basis.T
         leading = torch.split(c[:, :r], [t.basis.r for t in self.tables], dim=1)
         inside = torch.cat([t.push(z) for t, z in zip(self.tables, leading, strict=True)], 1)
-        moved = torch.cat([inside, self._rest * c[:, r:]], 1) @ self._basis + self.sigma * (flat - c @ self._basis)
+        moved = torch.cat([inside, self._rest * c[:, r:]], 1) @ self._basis + self.sigma * (
+            flat - c @ self._basis
+        )
         return self._mu + moved.reshape(n.shape)
 
     def log_prob(self, x: Tensor) -> Tensor:
         away, r = (x.to("cpu", torch.float64) - self._mu).flatten(1), self.denoiser.r
         c = away @ self._basis.T
         leading = torch.split(c[:, :r], [t.basis.r for t in self.tables], dim=1)
-        out = sum(t.exponent(v / t.scale) - t.log_z for t, v in zip(self.tables, leading, strict=True))
+        out = sum(
+            t.exponent(v / t.scale) - t.log_z for t, v in zip(self.tables, leading, strict=True)
+        )
         outside = ((away - c @ self._basis) ** 2).sum(1) / self.sigma**2
         extra = away.shape[1] - len(self._basis)
         square = (c[:, r:] / self._rest).square().sum(1) + outside
-        return out - (square + (away.shape[1] - r) * LOG_2PI) / 2 - self._rest.log().sum() - extra * math.log(self.sigma)
+        return (
+            out
+            - (square + (away.shape[1] - r) * LOG_2PI) / 2
+            - self._rest.log().sum()
+            - extra * math.log(self.sigma)
+        )
 
 
 def score_matched(denoiser: PolynomialDenoiser, sigma: float) -> ScoreMatchedLaw:
     """The stationary law of the denoiser's score at this level.
 
     Raises:
-        LookupError: the score is no gradient, does not confine, or has more than two coordinates that mix.
+        LookupError: the score is no gradient, does not confine, or has more than two coordinates
+            that mix.
     """
     if not (isinstance(sigma, float | int) and 0 < sigma < math.inf):
-        raise InputError(f"sigma must be positive and finite, got {sigma!r}; a score-matched law belongs to one noise level")
+        raise InputError(
+            f"sigma must be positive and finite, got {sigma!r}; a score-matched law belongs to one "
+            "noise level"
+        )
     r, spec = denoiser.r, denoiser.spec
     if not (spec.conservative or spec.separable or r == 1):
         raise LookupError(
-            f"no score-matched law is known for {spec!r}: its score is no gradient (curl {denoiser.curl(sigma):.2g} at sigma {sigma:g}); "
+            f"no score-matched law is known for {spec!r}: its score is no gradient (curl "
+            f"{denoiser.curl(sigma):.2g} at sigma {sigma:g}); "
             "fit with conservative=True"
         )
     if r > 2 and not spec.separable:
         raise LookupError(
-            f"no score-matched law is known in {r} coordinates that mix: its normaliser wants quadrature in at most 2; "
+            f"no score-matched law is known in {r} coordinates that mix: its normaliser wants "
+            "quadrature in at most 2; "
             "set components=2 or separable=True"
         )
     basis, theta = denoiser.potential(float(sigma))
@@ -176,7 +220,9 @@ def _confines(table: _Table) -> None:
     """LookupError unless the leading form of the exponent is negative in every direction."""
     degrees = table.basis.indices.sum(1)
     theta = table.theta.numpy()
-    leading = theta / np.sqrt([math.prod(map(math.factorial, a)) for a in table.basis.indices.tolist()])
+    leading = theta / np.sqrt(
+        [math.prod(map(math.factorial, a)) for a in table.basis.indices.tolist()]
+    )
     if table.basis.degree == 2:  # the Gaussian part is of the same degree
         for j in range(table.basis.r):
             square = [k for k, a in enumerate(table.basis.indices) if a[j] == 2]
@@ -188,6 +234,8 @@ def _confines(table: _Table) -> None:
         worst = units[form.argmax()] * table.scale.numpy()
         worst = ", ".join(f"{w:.2f}" for w in worst / np.linalg.norm(worst))
         raise LookupError(
-            f"the score of degree {table.basis.degree - 1} has no stationary law at sigma {table.sigma:g}: its density grows without "
-            f"bound along ({worst}) in PCA coordinates, the exponent does not confine; use an odd degree, another degree or more noise"
+            f"the score of degree {table.basis.degree - 1} has no stationary law at sigma "
+            f"{table.sigma:g}: its density grows without "
+            f"bound along ({worst}) in PCA coordinates, the exponent does not confine; use an odd "
+            "degree, another degree or more noise"
         )

@@ -1,19 +1,25 @@
 """Agreement of a sample x with its prediction p, seed by seed.
 
-    r               = <x - xbar, p - pbar> / (|x - xbar| |p - pbar|)      Pearson, over all pixels and channels
+    r               = <x - xbar, p - pbar> / (|x - xbar| |p - pbar|)      Pearson, over all pixels
+        and channels
     r_squared       = r^2
-    explained       = 1 - SSE/SST = 1 - |x - p|^2 / |x - xbar|^2          at most 1, below 0 when the mean is nearer
-    amplitude_ratio = |p - pbar| / |x - xbar|                             r does not see it: r(x, p) = r(x, 2 p)
+    explained       = 1 - SSE/SST = 1 - |x - p|^2 / |x - xbar|^2          at most 1, below 0 when
+        the mean is nearer
+    amplitude_ratio = |p - pbar| / |x - xbar|                             r does not see it: r(x, p)
+        = r(x, 2 p)
     mse             = |x - p|^2 / d
     cosine          = <x, p> / (|x| |p|)
 
-xbar is the mean over the pixels and channels of one image, a number. The three names r, r_squared and explained are easily
+xbar is the mean over the pixels and channels of one image, a number. The three names r, r_squared
+and explained are easily
 confused: r^2 is the `explained` of the best affine rescaling of p, so explained <= r^2.
 
-A constant image has no direction: r, r_squared, amplitude_ratio (constant x) and explained (constant x) are **NaN** there,
-as is the cosine of an all-zero image. NaN is never replaced by 0; `archbias.metrics.intervals` counts what it leaves out.
+A constant image has no direction: r, r_squared, amplitude_ratio (constant x) and explained
+(constant x) are **NaN** there, as is the cosine of an all-zero image. NaN is never replaced by 0;
+`archbias.metrics.intervals` counts what it leaves out.
 
-Every function takes (B, C, H, W) twice, sample first, and returns (B,) float64 on their device; sums are in float64.
+Every function takes (B, C, H, W) twice, sample first, and returns (B,) float64 on their device;
+sums are in float64.
 """
 
 from __future__ import annotations
@@ -32,7 +38,8 @@ Metric = Callable[[Tensor, Tensor], Tensor]
 def _pair(sample: Tensor, prediction: Tensor) -> tuple[Tensor, Tensor]:
     if sample.shape != prediction.shape or sample.ndim < 2:
         raise InputError(
-            f"samples and predictions must have one shape (B, C, H, W), got {tuple(sample.shape)} and "
+            f"samples and predictions must have one shape (B, C, H, W), got {tuple(sample.shape)} "
+            "and "
             f"{tuple(prediction.shape)}; predict from the same seeds as were sampled"
         )
     return sample.double().flatten(1), prediction.to(sample.device).double().flatten(1)
@@ -45,7 +52,9 @@ def _centred(x: Tensor) -> Tensor:
 
 
 def pearson_r(sample: Tensor, prediction: Tensor) -> Tensor:
-    """Pearson correlation over all pixels and channels, in [-1, 1]; NaN where either image is constant."""
+    """Pearson correlation over all pixels and channels, in [-1, 1]; NaN where either image is
+    constant.
+    """
     x, p = (_centred(v) for v in _pair(sample, prediction))
     return ((x * p).sum(1) / (x.norm(dim=1) * p.norm(dim=1))).clamp(-1, 1)
 
@@ -56,14 +65,17 @@ def r_squared(sample: Tensor, prediction: Tensor) -> Tensor:
 
 
 def explained(sample: Tensor, prediction: Tensor) -> Tensor:
-    """1 - SSE/SST in (-inf, 1]: the share of the sample's variance that the prediction explains; NaN for a constant sample."""
+    """1 - SSE/SST in (-inf, 1]: the share of the sample's variance that the prediction explains;
+    NaN for a constant sample.
+    """
     x, p = _pair(sample, prediction)
     total = _centred(x).square().sum(1)
     return torch.where(total > 0, 1 - (x - p).square().sum(1) / total, torch.nan)
 
 
 def amplitude_ratio(sample: Tensor, prediction: Tensor) -> Tensor:
-    """Standard deviation of the prediction over that of the sample, at least 0; below 1 the prediction is too pale.
+    """Standard deviation of the prediction over that of the sample, at least 0; below 1 the
+    prediction is too pale.
 
     NaN for a constant sample.
     """
@@ -79,13 +91,16 @@ def mse(sample: Tensor, prediction: Tensor) -> Tensor:
 
 
 def cosine(sample: Tensor, prediction: Tensor) -> Tensor:
-    """Cosine of the angle between the images as vectors, not centred, in [-1, 1]; NaN where either is all zero."""
+    """Cosine of the angle between the images as vectors, not centred, in [-1, 1]; NaN where either
+    is all zero.
+    """
     x, p = _pair(sample, prediction)
     return ((x * p).sum(1) / (x.norm(dim=1) * p.norm(dim=1))).clamp(-1, 1)
 
 
 def ssim(sample: Tensor, prediction: Tensor) -> Tensor:
-    """Structural similarity (Wang et al. 2004: Gaussian window of 1.5 pixels, 11 wide), by scikit-image, in [-1, 1].
+    """Structural similarity (Wang et al. 2004: Gaussian window of 1.5 pixels, 11 wide), by
+    scikit-image, in [-1, 1].
 
     Pixels are taken to span [-1, 1], a range of 2. Images smaller than 11 pixels are refused.
     """
@@ -93,8 +108,17 @@ def ssim(sample: Tensor, prediction: Tensor) -> Tensor:
 
     _pair(sample, prediction)
     if sample.ndim != 4 or min(sample.shape[-2:]) < 11:
-        raise InputError(f"SSIM needs images (B, C, H, W) of at least 11 pixels a side, got {tuple(sample.shape)}; use pearson_r")
-    settings = dict(channel_axis=0, data_range=2.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        raise InputError(
+            "SSIM needs images (B, C, H, W) of at least 11 pixels a side, got "
+            f"{tuple(sample.shape)}; use pearson_r"
+        )
+    settings = dict(
+        channel_axis=0,
+        data_range=2.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
     pairs = zip(sample.double().cpu().numpy(), prediction.double().cpu().numpy(), strict=True)
     values = [structural_similarity(x, p, **settings) for x, p in pairs]
     return torch.tensor(values, dtype=torch.float64, device=sample.device)
@@ -114,7 +138,9 @@ def per_channel(metric: Metric, sample: Tensor, prediction: Tensor) -> Tensor:
     """The metric of each channel on its own: (B, C, H, W) twice -> (B, C)."""
     _pair(sample, prediction)
     b, c = sample.shape[:2]
-    return metric(sample.flatten(0, 1).unsqueeze(1), prediction.flatten(0, 1).unsqueeze(1)).reshape(b, c)
+    return metric(sample.flatten(0, 1).unsqueeze(1), prediction.flatten(0, 1).unsqueeze(1)).reshape(
+        b, c
+    )
 
 
 def bandpass(images: Tensor, edges: Sequence[float]) -> Tensor:
@@ -122,15 +148,19 @@ def bandpass(images: Tensor, edges: Sequence[float]) -> Tensor:
 
     Args:
         images: (B, C, H, W).
-        edges: K + 1 increasing radii in cycles per pixel; 0.5 is the finest frequency along an axis and sqrt(0.5) in the
-            corner. `octaves(size)` gives the usual ones.
+        edges: K + 1 increasing radii in cycles per pixel; 0.5 is the finest frequency along an axis
+            and sqrt(0.5) in the corner. `octaves(size)` gives the usual ones.
 
     Returns:
-        (K, B, C, H, W) float64; the bands of edges that reach from 0 beyond sqrt(0.5) add up to the images.
+        (K, B, C, H, W) float64; the bands of edges that reach from 0 beyond sqrt(0.5) add up to the
+        images.
     """
     edges = [float(e) for e in edges]
     if len(edges) < 2 or any(a >= b for a, b in pairwise(edges)):
-        raise InputError(f"band edges must be at least 2 increasing radii in cycles per pixel, got {edges}; use octaves(size)")
+        raise InputError(
+            f"band edges must be at least 2 increasing radii in cycles per pixel, got {edges}; use "
+            "octaves(size)"
+        )
     h, w = images.shape[-2:]
     fy = torch.fft.fftfreq(h, dtype=torch.float64, device=images.device)
     fx = torch.fft.rfftfreq(w, dtype=torch.float64, device=images.device)
@@ -141,15 +171,21 @@ def bandpass(images: Tensor, edges: Sequence[float]) -> Tensor:
 
 
 def octaves(size: int) -> list[float]:
-    """Band edges 0, 1.5/size, ..., doubling up to the corner: [0, 1.5/32, 3/32, 6/32, 12/32, 1] for 32 pixels."""
+    """Band edges 0, 1.5/size, ..., doubling up to the corner: [0, 1.5/32, 3/32, 6/32, 12/32, 1] for
+    32 pixels.
+    """
     edges = [1.5 / size]
     while 2 * edges[-1] < 0.5:
         edges.append(2 * edges[-1])
     return [0.0, *edges, 1.0]
 
 
-def per_band(metric: Metric, sample: Tensor, prediction: Tensor, edges: Sequence[float] | None = None) -> Tensor:
-    """The metric of each radial frequency band on its own: (B, C, H, W) twice -> (B, K), see `bandpass`."""
+def per_band(
+    metric: Metric, sample: Tensor, prediction: Tensor, edges: Sequence[float] | None = None
+) -> Tensor:
+    """The metric of each radial frequency band on its own: (B, C, H, W) twice -> (B, K), see
+    `bandpass`.
+    """
     _pair(sample, prediction)
     edges = octaves(min(sample.shape[-2:])) if edges is None else edges
     pairs = zip(bandpass(sample, edges), bandpass(prediction, edges), strict=True)

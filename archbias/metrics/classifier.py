@@ -1,11 +1,12 @@
 """Classifier two-sample test: can a classifier tell the samples from the data? Set-level.
 
-Half of both sets trains a classifier, the other half is told apart by it. If both are one distribution, each held-out row
-is guessed right with probability 1/2, so the number right is binomial and p is exact (Lopez-Paz & Oquab 2017, *Revisiting
-classifier two-sample tests*, section 3). The accuracy is also a distance: (2 accuracy - 1) bounds the total variation below.
+Half of both sets trains a classifier, the other half is told apart by it. If both are one
+distribution, each held-out row is guessed right with probability 1/2, so the number right is
+binomial and p is exact (Lopez-Paz & Oquab 2017, *Revisiting classifier two-sample tests*, section
+3). The accuracy is also a distance: (2 accuracy - 1) bounds the total variation below.
 
-The default is a Gaussian-kernel support vector machine on 20 whitened principal coordinates: it sees differences in any
-moment of those. Any scikit-learn classifier can take its place.
+The default is a Gaussian-kernel support vector machine on 20 whitened principal coordinates: it
+sees differences in any moment of those. Any scikit-learn classifier can take its place.
 """
 
 from __future__ import annotations
@@ -26,20 +27,27 @@ from .two_sample import pool
 
 @dataclass(frozen=True)
 class ClassifierTest:
-    """accuracy: share of held-out rows told apart, with Wilson's interval; 0.5 is chance. p: exact binomial, one-sided."""
+    """accuracy: share of held-out rows told apart, with Wilson's interval; 0.5 is chance. p: exact
+    binomial, one-sided.
+    """
 
     accuracy: Interval
     p: float
 
 
 def classifier_test(
-    x: Tensor, y: Tensor, *, classifier: ClassifierMixin | None = None, level: float = 0.95, seed: int = 0
+    x: Tensor,
+    y: Tensor,
+    *,
+    classifier: ClassifierMixin | None = None,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> ClassifierTest:
     """Train on half of both sets, test on the other half.
 
     Args:
-        x, y: (n, ...) and (m, ...), at least 4 rows each; the larger is cut to the size of the smaller, at random, since
-            chance is 1/2 only for sets of equal size.
+        x, y: (n, ...) and (m, ...), at least 4 rows each; the larger is cut to the size of the
+            smaller, at random, since chance is 1/2 only for sets of equal size.
         classifier: any scikit-learn classifier; it is cloned.
     """
     both = pool(x, y, 4).cpu().numpy()
@@ -47,7 +55,10 @@ def classifier_test(
     rng = np.random.default_rng(seed)
     first, second = rng.permutation(len(x))[:size], len(x) + rng.permutation(len(y))[:size]
     half = size // 2
-    train, test = (np.concatenate([first[part], second[part]]) for part in (slice(None, half), slice(half, None)))
+    train, test = (
+        np.concatenate([first[part], second[part]])
+        for part in (slice(None, half), slice(half, None))
+    )
     label = np.arange(len(both)) >= len(x)
     if classifier is None:
         rank = min(20, 2 * half - 1, both.shape[1])

@@ -1,13 +1,18 @@
-"""Does one set fill the other? Precision, recall, density, coverage; and how many different images are there? Set-level.
+"""Does one set fill the other? Precision, recall, density, coverage; and how many different images
+are there? Set-level.
 
-With B_k(x) the ball around a point of a set that just reaches its k-th nearest neighbour within the set,
+With B_k(x) the ball around a point of a set that just reaches its k-th nearest neighbour within the
+set,
 
-    precision = share of samples inside some real ball         recall   = share of real images inside some sample's ball
-    density   = mean number of real balls around a sample / k  coverage = share of real balls that hold a sample
+    precision = share of samples inside some real ball         recall   = share of real images
+        inside some sample's ball
+    density   = mean number of real balls around a sample / k  coverage = share of real balls that
+                                                               hold a sample
 
-Kynkaanniemi et al. 2019 (precision, recall), Naeem et al. 2020 (density, coverage; equal sets read density 1 and
-coverage 1 - 2^-k or more). Vendi score (Friedman & Dieng 2023): exp of the entropy of the eigenvalues of K / n, with k(x, x) = 1:
-the effective number of different images, 1 for copies of one, n for n that have nothing in common.
+Kynkaanniemi et al. 2019 (precision, recall), Naeem et al. 2020 (density, coverage; equal sets read
+density 1 and coverage 1 - 2^-k or more). Vendi score (Friedman & Dieng 2023): exp of the entropy of
+the eigenvalues of K / n, with k(x, x) = 1: the effective number of different images, 1 for copies
+of one, n for n that have nothing in common.
 """
 
 from __future__ import annotations
@@ -37,14 +42,18 @@ def _distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 def coverage(samples: Tensor, images: Tensor, *, k: int = 5) -> Coverage:
-    """The four measures of samples (B, ...) against real images (N, ...), in pixels or in the features passed.
+    """The four measures of samples (B, ...) against real images (N, ...), in pixels or in the
+    features passed.
 
-    Memory is (B + N)^2 doubles. Subtract nothing: equal sets of different sizes do not read the same numbers, so read them
-    beside those of held-out images in equal number.
+    Memory is (B + N)^2 doubles. Subtract nothing: equal sets of different sizes do not read the
+    same numbers, so read them beside those of held-out images in equal number.
     """
     n = len(samples)
     if min(n, len(images)) <= k:
-        raise InputError(f"coverage with k = {k} needs more than {k} images on each side, got {n} and {len(images)}; lower k")
+        raise InputError(
+            f"coverage with k = {k} needs more than {k} images on each side, got {n} and "
+            f"{len(images)}; lower k"
+        )
     both = pool(samples, images)
     both = both - both.mean(0)
     fake, real = both[:n], both[n:]
@@ -70,7 +79,10 @@ def vendi(images: Tensor) -> float:
     flat = images.double().flatten(1)
     size = flat.norm(dim=1, keepdim=True)
     if not len(flat) or bool((size == 0).any()):
-        raise InputError(f"the Vendi score needs images that are not all zero, got {len(flat)} with one at 0; leave it out")
+        raise InputError(
+            f"the Vendi score needs images that are not all zero, got {len(flat)} with one at 0; "
+            "leave it out"
+        )
     flat = flat / size
     small = flat @ flat.T if len(flat) <= flat.shape[1] else flat.T @ flat
     value = torch.linalg.eigvalsh(small / len(flat)).clamp(min=0)

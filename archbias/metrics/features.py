@@ -1,13 +1,18 @@
 """Spaces to measure in: each turns images (B, C, H, W) into vectors (B, F).
 
     pixels        z = x                                     what L2 in pixels means
-    principal     z = U_r^T (x - mu), whiten: / sqrt(lam)   PCA of a reference set, its first r directions
-    convolutional three layers of fixed random 3x3 convolutions, ReLU, 2x2 average pooling; z = the mean and the 2x2 grid of
-                  means of every layer's channels           sees texture and rough layout, learned from nothing
-    inception     the 2048 pool features of InceptionV3     learned from ImageNet; needs `torch-fidelity` and its weights
+    principal     z = U_r^T (x - mu), whiten: / sqrt(lam)   PCA of a reference set, its first r
+                                                            directions
+    convolutional three layers of fixed random 3x3 convolutions, ReLU, 2x2 average pooling; z = the
+    mean and the 2x2 grid of
+                  means of every layer's channels           sees texture and rough layout, learned
+                                                            from nothing
+    inception     the 2048 pool features of InceptionV3     learned from ImageNet; needs
+                                                            `torch-fidelity` and its weights
 
-Random networks as an evaluation space: Naeem et al. 2020, *Reliable fidelity and diversity metrics*, section 3.3; they are
-the fair choice for images far from ImageNet (digits, fashion, small faces).
+Random networks as an evaluation space: Naeem et al. 2020, *Reliable fidelity and diversity
+metrics*, section 3.3; they are the fair choice for images far from ImageNet (digits, fashion, small
+faces).
 """
 
 from __future__ import annotations
@@ -41,7 +46,8 @@ def principal(reference: Tensor, rank: int, *, whiten: bool = False) -> Space:
     if not 1 <= rank <= min(len(flat) - 1, flat.shape[1]):
         most = min(len(flat) - 1, flat.shape[1])
         raise InputError(
-            f"rank must be between 1 and {most} for {len(flat)} images of {flat.shape[1]} pixels, got {rank}; lower it"
+            f"rank must be between 1 and {most} for {len(flat)} images of {flat.shape[1]} pixels, "
+            f"got {rank}; lower it"
         )
     mean = flat.mean(0)
     _, scale, basis = torch.linalg.svd(flat - mean, full_matrices=False)
@@ -56,15 +62,21 @@ def principal(reference: Tensor, rank: int, *, whiten: bool = False) -> Space:
     return space
 
 
-def convolutional(channels: int, *, widths: Sequence[int] = (64, 128, 256), seed: int = 0, batch: int = 256) -> Space:
-    """Fixed random convolutional features: He-normal 3x3 kernels, one layer per entry of `widths`, the same in every run.
+def convolutional(
+    channels: int, *, widths: Sequence[int] = (64, 128, 256), seed: int = 0, batch: int = 256
+) -> Space:
+    """Fixed random convolutional features: He-normal 3x3 kernels, one layer per entry of `widths`,
+    the same in every run.
 
     Returns:
-        A space of 5 sum(widths) features: per layer the channel means and their 2x2 grid. Images of at least 2 pixels a side.
+        A space of 5 sum(widths) features: per layer the channel means and their 2x2 grid. Images of
+        at least 2 pixels a side.
     """
     kernels, width = [], channels
     for layer, out in enumerate(widths):
-        kernel = seeds.normal([seed], (out, width, 3, 3), stream=100 + layer, dtype=torch.float64)[0]
+        kernel = seeds.normal([seed], (out, width, 3, 3), stream=100 + layer, dtype=torch.float64)[
+            0
+        ]
         kernels.append(kernel * (2 / (9 * width)) ** 0.5)
         width = out
 
@@ -80,18 +92,25 @@ def convolutional(channels: int, *, widths: Sequence[int] = (64, 128, 256), seed
     def space(images: Tensor) -> Tensor:
         if images.ndim != 4 or images.shape[1] != channels:
             raise InputError(
-                f"wanted images (B, {channels}, H, W), got {tuple(images.shape)}; build the space for their channels"
+                f"wanted images (B, {channels}, H, W), got {tuple(images.shape)}; build the space "
+                "for their channels"
             )
-        return torch.cat([one(part) for part in images.split(batch)]) if len(images) else images.new_zeros(0, 5 * sum(widths))
+        return (
+            torch.cat([one(part) for part in images.split(batch)])
+            if len(images)
+            else images.new_zeros(0, 5 * sum(widths))
+        )
 
     return space
 
 
 def inception(*, weights: str | None = None, batch: int = 64) -> Space:
-    """The 2048 pool features of the InceptionV3 that the published Frechet inception distance is defined by.
+    """The 2048 pool features of the InceptionV3 that the published Frechet inception distance is
+    defined by.
 
     Args:
-        weights: path of `weights-inception-2015-12-05-6726825d.pth`; None lets torch-fidelity fetch it.
+        weights: path of `weights-inception-2015-12-05-6726825d.pth`; None lets torch-fidelity fetch
+            it.
 
     Raises:
         ImportError: torch-fidelity is not installed.
@@ -100,10 +119,13 @@ def inception(*, weights: str | None = None, batch: int = 64) -> Space:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as e:
         raise ImportError(
-            "Inception features need torch-fidelity, which is not installed; pip install torch-fidelity, or use "
+            "Inception features need torch-fidelity, which is not installed; pip install "
+            "torch-fidelity, or use "
             "features.convolutional, which needs no weights"
         ) from e
-    network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=weights)
+    network = FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048"], feature_extractor_weights_path=weights
+    )
 
     @torch.no_grad()
     def space(images: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """How sure is a number: intervals over seeds, and for a share of successes.
 
-    bootstrap   resample the seeds with replacement, take the statistic each time, cut the tails (Efron's percentile interval;
+    bootstrap   resample the seeds with replacement, take the statistic each time, cut the tails
+                (Efron's percentile interval;
                 Efron & Tibshirani 1993, ch. 13)
     binomial    Wilson's score interval (Wilson 1927), or Clopper & Pearson's exact one (1934)
 
-NaN stands for "undefined for this seed" (a constant image has no correlation). It is left out of the statistic and counted
-in `missing`; where nothing is left the value is NaN.
+NaN stands for "undefined for this seed" (a constant image has no correlation). It is left out of
+the statistic and counted in `missing`; where nothing is left the value is NaN.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Interval:
     missing: int = 0
 
     def __format__(self, number: str) -> str:
-        """The three numbers in this format, three digits by default: f"{interval:.2f}" is 0.97 [0.95, 0.98]."""
+        """The three numbers in this format, three digits by default: f"{interval:.2f}" is 0.97
+        [0.95, 0.98].
+        """
         number = number or ".3g"
         return f"{self.value:{number}} [{self.low:{number}}, {self.high:{number}}]"
 
@@ -67,17 +70,25 @@ def bootstrap(
     """Percentile bootstrap interval over seeds.
 
     Args:
-        values: one or more sequences of n values, one per seed; all are resampled together (the seed is the unit), and a
-            seed undefined (NaN) in one of them is left out of all.
+        values: one or more sequences of n values, one per seed; all are resampled together (the
+            seed is the unit), and a seed undefined (NaN) in one of them is left out of all.
         statistic: "median", "mean" or a function f(*arrays, axis=-1) of arrays (resamples, n).
         resamples: how many; 4000 fix the limits of a 95 % interval to about 3 % of its width.
 
     Returns:
-        The statistic of the values and its interval. Below about 10 seeds it is too narrow (bootstrap undercoverage).
+        The statistic of the values and its interval. Below about 10 seeds it is too narrow
+        (bootstrap undercoverage).
     """
-    f = STATISTICS[statistic] if isinstance(statistic, str) and statistic in STATISTICS else statistic
+    f = (
+        STATISTICS[statistic]
+        if isinstance(statistic, str) and statistic in STATISTICS
+        else statistic
+    )
     if isinstance(f, str):
-        raise InputError(f"unknown statistic {statistic!r}; choose from {', '.join(sorted(STATISTICS))} or give a function")
+        raise InputError(
+            f"unknown statistic {statistic!r}; choose from {', '.join(sorted(STATISTICS))} or give "
+            "a function"
+        )
     arrays = np.stack([_values(v) for v in values])
     keep = ~np.isnan(arrays).any(0)
     arrays, missing = arrays[:, keep], int((~keep).sum())
@@ -96,7 +107,8 @@ def bootstrap(
 
 
 def binomial(successes: int, trials: int, *, level: float = 0.95, exact: bool = False) -> Interval:
-    """The share successes / trials with Wilson's interval, or Clopper and Pearson's (`exact`: never undercovers).
+    """The share successes / trials with Wilson's interval, or Clopper and Pearson's (`exact`: never
+    undercovers).
 
     With no trials the share is NaN and the interval all of [0, 1].
     """
@@ -104,8 +116,13 @@ def binomial(successes: int, trials: int, *, level: float = 0.95, exact: bool = 
 
     successes, trials = int(successes), int(trials)
     if not 0 <= successes <= trials:
-        raise InputError(f"successes must lie between 0 and the {trials} trials, got {successes}; count both on the same seeds")
+        raise InputError(
+            f"successes must lie between 0 and the {trials} trials, got {successes}; count both on "
+            "the same seeds"
+        )
     if trials == 0:
         return Interval(np.nan, 0.0, 1.0, _level(level), 0)
-    limits = binomtest(successes, trials).proportion_ci(_level(level), method="exact" if exact else "wilson")
+    limits = binomtest(successes, trials).proportion_ci(
+        _level(level), method="exact" if exact else "wilson"
+    )
     return Interval(successes / trials, float(limits.low), float(limits.high), level, trials)

@@ -1,16 +1,20 @@
-"""Low moments of two sets of images: mean, covariance, skewness, kurtosis. All are measures of a whole set.
+"""Low moments of two sets of images: mean, covariance, skewness, kurtosis. All are measures of a
+whole set.
 
-    mean_error        |m_s - m_x| / sqrt(tr S_x)                   in units of the data's spread; noise floor about n^(-1/2)
+    mean_error        |m_s - m_x| / sqrt(tr S_x)                   in units of the data's spread;
+        noise floor about n^(-1/2)
     covariance_error  |S_s - S_x|_F / |S_x|_F                      relative Frobenius
-    skewness          E[z^3],  kurtosis  E[z^4] - 3                per pixel, z standardised; 0 for a Gaussian
+    skewness          E[z^3],  kurtosis  E[z^4] - 3                per pixel, z standardised; 0 for
+    a Gaussian
 
-Covariances S are never formed when there are fewer images than pixels: with centred data matrices A (n, d) and B (m, d),
+Covariances S are never formed when there are fewer images than pixels: with centred data matrices A
+(n, d) and B (m, d),
 
     |A'A/n - B'B/m|_F^2 = |AA'|^2/n^2 - 2 |AB'|^2/(n m) + |BB'|^2/m^2
 
 S is normalised by n - 1. With n samples of a Gaussian the expected squared error of a covariance is
-((tr S)^2 + |S|^2) / (n - 1), `covariance_noise`: for images it is large, so read `covariance_error` beside it or beside
-`archbias.metrics.nulls.against_splits`.
+((tr S)^2 + |S|^2) / (n - 1), `covariance_noise`: for images it is large, so read `covariance_error`
+beside it or beside `archbias.metrics.nulls.against_splits`.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ from ..errors import InputError
 def centred(images: Tensor) -> Tensor:
     """(N, d) float64, minus the mean image."""
     if len(images) < 2:
-        raise InputError(f"a covariance needs at least 2 images, got {len(images)}; sample more seeds")
+        raise InputError(
+            f"a covariance needs at least 2 images, got {len(images)}; sample more seeds"
+        )
     flat = images.double().flatten(1)
     return flat - flat.mean(0)
 
@@ -37,7 +43,9 @@ def mean_error(samples: Tensor, images: Tensor) -> float:
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
-    """<S_a, S_b> = |A B'|_F^2 / ((n-1)(m-1)), through whichever of the d x d and n x m matrices is smaller."""
+    """<S_a, S_b> = |A B'|_F^2 / ((n-1)(m-1)), through whichever of the d x d and n x m matrices is
+    smaller.
+    """
     scale = (len(a) - 1) * (len(b) - 1)
     if a.shape[1] <= min(len(a), len(b)):
         return ((a.T @ a) * (b.T @ b)).sum() / scale
@@ -53,7 +61,9 @@ def covariance_error(samples: Tensor, images: Tensor) -> float:
 
 
 def covariance_noise(images: Tensor, n: int) -> float:
-    """The `covariance_error` that n Gaussian draws with the covariance of `images` have on average (root mean square)."""
+    """The `covariance_error` that n Gaussian draws with the covariance of `images` have on average
+    (root mean square).
+    """
     b = centred(images)
     trace, own = b.square().sum() / (len(b) - 1), _inner(b, b)
     return float(((trace**2 + own) / ((n - 1) * own)).sqrt())
@@ -75,7 +85,8 @@ def skewness(images: Tensor) -> Tensor:
 
 
 def kurtosis(images: Tensor) -> Tensor:
-    """(C, H, W) excess kurtosis of every pixel over the set, at least -2; NaN where a pixel never changes.
+    """(C, H, W) excess kurtosis of every pixel over the set, at least -2; NaN where a pixel never
+    changes.
 
     Under a Gaussian its standard error is sqrt(24 / N).
     """

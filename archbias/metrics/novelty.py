@@ -2,17 +2,22 @@
 
     distance  d_1 = min_i |x - phi_i|_2          over all pixels and channels
     ratio     d_1 / d_2                          d_2 the distance to the second nearest
-    copy      ratio < 1/3                        Yoon et al. 2023, *Diffusion probabilistic models generalize when they
+    copy      ratio < 1/3                        Yoon et al. 2023, *Diffusion probabilistic models
+                                                 generalize when they
                                                  fail to memorize*; or d_1 = 0
 
-The search is exact. Blocks of the matrix |x|^2 + |phi|^2 - 2 x.phi give candidates in the dtype of the data; the best
-few of every sample are measured again as |x - phi| in float64. Rounding in the blocks is bounded by
+The search is exact. Blocks of the matrix |x|^2 + |phi|^2 - 2 x.phi give candidates in the dtype of
+the data; the best few of every sample are measured again as |x - phi| in float64. Rounding in the
+blocks is bounded by
 
-    |error of d^2| <= 2 (d + 4) u (|x| + |phi|)^2        u the unit roundoff (Higham 2002, eq. 3.5), data centred first
+    |error of d^2| <= 2 (d + 4) u (|x| + |phi|)^2        u the unit roundoff (Higham 2002, eq. 3.5),
+                                                         data centred first
 
-and a sample whose discarded candidates are not all provably farther than the second nearest is searched again in float64.
-What is still open then are ties: more than CANDIDATES images at one distance to that rounding (1e-12 of d^2); the first of
-them is named. Memory is bounded by `memory` whatever the number of images.
+and a sample whose discarded candidates are not all provably farther than the second nearest is
+searched again in float64.
+What is still open then are ties: more than CANDIDATES images at one distance to that rounding
+(1e-12 of d^2); the first of them is named. Memory is bounded by `memory` whatever the number of
+images.
 """
 
 from __future__ import annotations
@@ -31,12 +36,17 @@ CANDIDATES = 8
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest and second nearest of N images for each of B samples; all tensors (B,), on the samples' device.
+    """The nearest and second nearest of N images for each of B samples; all tensors (B,), on the
+    samples' device.
 
-    distance, second_distance: L2 over all pixels and channels, float64, pixel units; second is inf when N = 1.
-    index, second_index: positions 0..N-1 (int64); second -1 when N = 1. Equal distances go to the smaller index.
-    ratio: distance / second_distance in [0, 1]; NaN when both are 0 (an image that occurs twice) or N = 1.
-    copy: ratio < 1/3, or distance = 0. Near-duplicates in the training set hide copies from the ratio: remove them first.
+    distance, second_distance: L2 over all pixels and channels, float64, pixel units; second is inf
+        when N = 1.
+    index, second_index: positions 0..N-1 (int64); second -1 when N = 1. Equal distances go to the
+        smaller index.
+    ratio: distance / second_distance in [0, 1]; NaN when both are 0 (an image that occurs twice) or
+        N = 1.
+    copy: ratio < 1/3, or distance = 0. Near-duplicates in the training set hide copies from the
+        ratio: remove them first.
     """
 
     distance: Tensor
@@ -59,8 +69,8 @@ def nearest(samples: Tensor, images: Tensor, *, memory: int = 2**28) -> Nearest:
 
     Args:
         samples: (B, ...) floating; the search runs on their device.
-        images: (N, ...) floating, same shape per image, on any device (blocks are copied over); or rows cut on demand,
-            such as `symmetry.Patches`.
+        images: (N, ...) floating, same shape per image, on any device (blocks are copied over); or
+            rows cut on demand, such as `symmetry.Patches`.
         memory: bytes of working memory, beyond the two inputs.
 
     Raises:
@@ -68,12 +78,17 @@ def nearest(samples: Tensor, images: Tensor, *, memory: int = 2**28) -> Nearest:
     """
     if samples.ndim < 2 or images.shape[1:] != samples.shape[1:] or not len(images):
         raise InputError(
-            f"samples and images must be (B, ...) and (N, ...) with N at least 1 and one shape per image, got "
-            f"{tuple(samples.shape)} and {tuple(images.shape)}; resize one of them with ImageSet.resize"
+            "samples and images must be (B, ...) and (N, ...) with N at least 1 and one shape per "
+            "image, got "
+            f"{tuple(samples.shape)} and {tuple(images.shape)}; resize one of them with "
+            "ImageSet.resize"
         )
     if not torch.isfinite(samples).all():
         bad = int((~torch.isfinite(samples)).flatten(1).any(1).nonzero()[0, 0])
-        raise InputError(f"every sample must be finite, got NaN or infinity in sample {bad}; leave diverged samples out")
+        raise InputError(
+            f"every sample must be finite, got NaN or infinity in sample {bad}; leave diverged "
+            "samples out"
+        )
     x, phi = samples.flatten(1), images.flatten(1) if isinstance(images, Tensor) else images
     dtype = torch.promote_types(torch.promote_types(x.dtype, phi.dtype), torch.float32)
     if x.is_cuda and torch.get_float32_matmul_precision() != "highest":
@@ -87,11 +102,14 @@ def nearest(samples: Tensor, images: Tensor, *, memory: int = 2**28) -> Nearest:
 
 
 class _Squares:
-    """Blocks of approximate squared distances between queries x (B, d) and images, with a bound on their rounding."""
+    """Blocks of approximate squared distances between queries x (B, d) and images, with a bound on
+    their rounding.
+    """
 
     def __init__(self, x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int):
         d = x.shape[1]
-        centre = phi[:256].to(x.device, torch.float64).mean(0).to(dtype)  # any shift will do; this one shortens vectors
+        # any shift will do; this one shortens vectors
+        centre = phi[:256].to(x.device, torch.float64).mean(0).to(dtype)
         self.centre = centre if bool(torch.isfinite(centre).all()) else torch.zeros_like(centre)
         self.q = x.to(dtype) - self.centre
         self.q2 = self.q.double().square().sum(1).to(dtype)
@@ -105,7 +123,10 @@ class _Squares:
             p2 = p.square().sum(1)
             if not bool(torch.isfinite(p2).all()):
                 bad = start + int((~torch.isfinite(p2)).nonzero()[0, 0])
-                raise InputError(f"every pixel must be finite, got NaN or infinity in image {bad}; remove it or mend the file")
+                raise InputError(
+                    f"every pixel must be finite, got NaN or infinity in image {bad}; remove it or "
+                    "mend the file"
+                )
             self.longest = max(self.longest, float(p2.max()))
             yield start, torch.addmm(p2[None, :], self.q, p.T, alpha=-2).add_(self.q2[:, None])
 
@@ -116,7 +137,9 @@ class _Squares:
         return 2 * (self.q.shape[1] + 4) * torch.finfo(self.q.dtype).eps * scale
 
 
-def _search(x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _search(
+    x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     squares = _Squares(x, phi, dtype, memory)
     keep = min(CANDIDATES, len(phi))
     best = squares.q.new_full((len(x), 0), 0)
@@ -130,7 +153,8 @@ def _search(x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int) -> tuple[Te
     result = _first_two(_measure(x, phi, where), where)
     if len(phi) <= keep:
         return result
-    # A discarded image has approximate d^2 of at least best.max(1), so its true d^2 is at least that minus the bound.
+    # A discarded image has approximate d^2 of at least best.max(1), so its true d^2 is at least
+    # that minus the bound.
     open_rows = (best.amax(1).double() - squares.bound <= result[2] ** 2).nonzero()[:, 0]
     if len(open_rows):
         if dtype == torch.float64:
@@ -142,8 +166,12 @@ def _search(x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int) -> tuple[Te
     return result
 
 
-def _ties(x: Tensor, phi: Tensor, where: Tensor, memory: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For rows with more candidates at one distance (to rounding) than are kept: adds the first image at each distance."""
+def _ties(
+    x: Tensor, phi: Tensor, where: Tensor, memory: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """For rows with more candidates at one distance (to rounding) than are kept: adds the first
+    image at each distance.
+    """
     squares = _Squares(x, phi, torch.float64, memory)
     near, _, far, _ = _first_two(_measure(x, phi, where), where)
     first, second = (torch.full_like(where[:, 0], -1) for _ in range(2))
@@ -173,7 +201,9 @@ def _measure(x: Tensor, phi: Tensor, where: Tensor) -> Tensor:
 
 
 def _first_two(distance: Tensor, where: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The two least distances of every row, equal ones by the smaller index; an index given twice counts once."""
+    """The two least distances of every row, equal ones by the smaller index; an index given twice
+    counts once.
+    """
     where, order = where.sort(1)
     distance = distance.gather(1, order)
     again = torch.nn.functional.pad(where[:, 1:] == where[:, :-1], (1, 0))

@@ -1,11 +1,14 @@
-"""What a set statistic reads when there is nothing to see: the same statistic between two parts of the real data.
+"""What a set statistic reads when there is nothing to see: the same statistic between two parts of
+the real data.
 
     T(samples, real)                       the value
-    T(real part of n, the rest)            its null, over random splits: sampling noise and small-sample bias included
+    T(real part of n, the rest)            its null, over random splits: sampling noise and
+                                           small-sample bias included
 
-A Frechet distance of 12 between 500 samples and the data means nothing until one knows that 500 real images read 11. The
-parts are smaller than the real set (n and m - n in place of n and m), so the null is slightly too wide: a value inside it
-is not evidence of a difference; one far outside is.
+A Frechet distance of 12 between 500 samples and the data means nothing until one knows that 500
+real images read 11. The parts are smaller than the real set (n and m - n in place of n and m), so
+the null is slightly too wide: a value inside it is not evidence of a difference; one far outside
+is.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ class Nulled:
     """A set statistic beside its null.
 
     value: T(samples, real). null: T between parts of the real set, one per split.
-    sizes: images in the two parts. p: (1 + #{null >= value}) / (1 + splits), for statistics that grow with difference;
+    sizes: images in the two parts. p: (1 + #{null >= value}) / (1 + splits), for statistics that
+        grow with difference;
     approximate, since splits of one set overlap.
     """
 
@@ -49,21 +53,31 @@ class Nulled:
 
     def __str__(self) -> str:
         low, high = self.band
-        return f"{self.value:.4g} (equal sets of {self.sizes[0]} and {self.sizes[1]}: {self.bias:.4g} [{low:.4g}, {high:.4g}])"
+        return (
+            f"{self.value:.4g} (equal sets of {self.sizes[0]} and {self.sizes[1]}: "
+            f"{self.bias:.4g} [{low:.4g}, {high:.4g}])"
+        )
 
 
 def against_splits(
-    statistic: Callable[[Tensor, Tensor], float], samples: Tensor, real: Tensor, *, splits: int = 20, seed: int = 0
+    statistic: Callable[[Tensor, Tensor], float],
+    samples: Tensor,
+    real: Tensor,
+    *,
+    splits: int = 20,
+    seed: int = 0,
 ) -> Nulled:
     """A set statistic with its null from random splits of the real data.
 
     Args:
         statistic: f(samples, real) -> number; larger means more different.
-        samples: (B, ...).  real: (N, ...) with N > B for equal sizes; else the null's first part is N // 2 images, and
-            says so in `sizes`.
+        samples: (B, ...).  real: (N, ...) with N > B for equal sizes; else the null's first part is
+            N // 2 images, and says so in `sizes`.
     """
     if len(real) < 4:
-        raise InputError(f"a null from splits needs at least 4 real images, got {len(real)}; give more")
+        raise InputError(
+            f"a null from splits needs at least 4 real images, got {len(real)}; give more"
+        )
     size = len(samples) if 2 * len(samples) <= len(real) else len(real) // 2
     rng = np.random.default_rng(seed)
     null = []

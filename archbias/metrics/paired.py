@@ -1,8 +1,11 @@
-"""Is this predictor better than that one, seed by seed? Paired tests, and Holm's correction for asking often.
+"""Is this predictor better than that one, seed by seed? Paired tests, and Holm's correction for
+asking often.
 
     difference   d_b = value of the first - value of the second, at the same seed
-    wilcoxon     signed ranks of d: no difference if d is symmetric about 0            Wilcoxon 1945, by SciPy
-    signflip     mean of d against all (up to 2^12, else random) flips of its signs     Fisher 1935; exact under symmetry
+    wilcoxon     signed ranks of d: no difference if d is symmetric about 0            Wilcoxon
+        1945, by SciPy
+    signflip     mean of d against all (up to 2^12, else random) flips of its signs     Fisher 1935;
+        exact under symmetry
     holm         p_(k) (m - k + 1), made increasing: family-wise error at most alpha     Holm 1979
 
 Seeds undefined (NaN) in either are left out and counted.
@@ -26,7 +29,9 @@ EXACT = 12  # seeds up to which all 2^n sign flips are taken
 
 @dataclass(frozen=True)
 class Paired:
-    """difference: median (wilcoxon) or mean (signflip) of first - second with its bootstrap interval; p: two-sided."""
+    """difference: median (wilcoxon) or mean (signflip) of first - second with its bootstrap
+    interval; p: two-sided.
+    """
 
     difference: Interval
     p: float
@@ -45,7 +50,9 @@ def _wilcoxon(d: np.ndarray, flips: int, seed: int) -> float:
     if not d.any():
         return 1.0
     simple = len(d) <= 50 and (d != 0).all() and len(np.unique(np.abs(d))) == len(d)
-    return float(stats.wilcoxon(d, method="exact" if simple else "asymptotic", correction=not simple).pvalue)
+    return float(
+        stats.wilcoxon(d, method="exact" if simple else "asymptotic", correction=not simple).pvalue
+    )
 
 
 TESTS = {"wilcoxon": (_wilcoxon, "median"), "signflip": (_signflip, "mean")}
@@ -68,9 +75,15 @@ def paired(
     """
     if test not in TESTS:
         raise InputError(f"unknown paired test {test!r}; {nearest(test, TESTS)}")
-    a, b = (np.asarray(v.detach().cpu() if isinstance(v, Tensor) else v, dtype=float).ravel() for v in (first, second))
+    a, b = (
+        np.asarray(v.detach().cpu() if isinstance(v, Tensor) else v, dtype=float).ravel()
+        for v in (first, second)
+    )
     if a.shape != b.shape:
-        raise InputError(f"a paired test needs the same seeds on both sides, got {len(a)} and {len(b)} values; align them first")
+        raise InputError(
+            f"a paired test needs the same seeds on both sides, got {len(a)} and {len(b)} values; "
+            "align them first"
+        )
     f, statistic = TESTS[test]
     d = a - b
     kept = d[~np.isnan(d)]
@@ -79,7 +92,9 @@ def paired(
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """Adjusted p-values, in the order given, at most 1; NaN stays NaN and is not counted as a test."""
+    """Adjusted p-values, in the order given, at most 1; NaN stays NaN and is not counted as a
+    test.
+    """
     p = np.asarray(p, dtype=float)
     adjusted = np.full_like(p, np.nan)
     known = np.flatnonzero(~np.isnan(p))

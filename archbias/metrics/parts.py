@@ -1,12 +1,14 @@
-"""Do the parts of a picture belong together: how many pieces lie on its background, and how many strands cross a row?
+"""Do the parts of a picture belong together: how many pieces lie on its background, and how many
+strands cross a row?
 
     foreground  { p : mean over channels of x[p] > threshold }
     parts       connected components of the foreground (8 neighbours) of at least `least` pixels
-    strands     the largest k such that at least `least` rows hold k or more separate runs of foreground
+    strands     the largest k such that at least `least` rows hold k or more separate runs of
+                foreground
 
-A pair of trousers is one part and two strands; one with three legs has an excess strand, and a sleeve that floats beside its
-shirt is an excess part. Local machines and local networks make both, since no window sees the whole (Kamb & Ganguli,
-arXiv 2412.20292, section 5, on excess limbs).
+A pair of trousers is one part and two strands; one with three legs has an excess strand, and a
+sleeve that floats beside its shirt is an excess part. Local machines and local networks make both,
+since no window sees the whole (Kamb & Ganguli, arXiv 2412.20292, section 5, on excess limbs).
 
 Both take (B, C, H, W) and return (B,) int64.
 """
@@ -27,7 +29,8 @@ def foreground(images: Tensor, threshold: float = THRESHOLD) -> Tensor:
     """Pixels lighter than the threshold, (B, H, W) bool."""
     if images.ndim != 4 or not images.is_floating_point():
         raise InputError(
-            f"images must be floats of shape (B, C, H, W), got {images.dtype} of shape {tuple(images.shape)}; "
+            f"images must be floats of shape (B, C, H, W), got {images.dtype} of shape "
+            f"{tuple(images.shape)}; "
             "add the batch or the channel with images[None]"
         )
     return images.mean(1) > threshold
@@ -49,5 +52,7 @@ def strands(images: Tensor, threshold: float = THRESHOLD, least: int = 3) -> Ten
     starts = mask & ~torch.nn.functional.pad(mask, (1, 0))[..., :-1]
     runs = starts.sum(-1).sort(-1, descending=True).values
     if not 1 <= least <= runs.shape[-1]:
-        raise InputError(f"least must be a number of rows from 1 to {runs.shape[-1]}, got {least}; 3 is usual")
+        raise InputError(
+            f"least must be a number of rows from 1 to {runs.shape[-1]}, got {least}; 3 is usual"
+        )
     return runs[:, least - 1]

@@ -1,9 +1,11 @@
 """Sliced Wasserstein distance: optimal transport along random lines. Set-level.
 
-    SW_q(P, Q)^q = E_theta  int_0^1 |F_theta^-1(u) - G_theta^-1(u)|^q du        theta uniform on the sphere
+    SW_q(P, Q)^q = E_theta  int_0^1 |F_theta^-1(u) - G_theta^-1(u)|^q du        theta uniform on the
+        sphere
 
-Rabin et al. 2011; in one dimension transport is sorting. Two Gaussians of equal covariance at distance |m| in R^d have
-SW_2 = |m| / sqrt(d). Sets of different sizes are handled exactly, by the steps of both quantile functions.
+Rabin et al. 2011; in one dimension transport is sorting. Two Gaussians of equal covariance at
+distance |m| in R^d have SW_2 = |m| / sqrt(d). Sets of different sizes are handled exactly, by the
+steps of both quantile functions.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ def directions(d: int, count: int, *, seed: int = 0) -> Tensor:
 def wasserstein_1d(x: Tensor, y: Tensor, order: float = 2.0) -> Tensor:
     """W_q^q of the columns of x (n, K) and y (m, K): (K,)."""
     n, m = len(x), len(y)
-    cuts = np.unique(np.concatenate([np.arange(n + 1) * m, np.arange(m + 1) * n]))  # in units of 1 / (n m)
+    # in units of 1 / (n m)
+    cuts = np.unique(np.concatenate([np.arange(n + 1) * m, np.arange(m + 1) * n]))
     left = torch.from_numpy(cuts[:-1]).to(x.device)
     weight = torch.from_numpy(np.diff(cuts) / (n * m)).to(x)
     gap = x.sort(0).values[left // m] - y.sort(0).values[left // n]
@@ -33,14 +36,24 @@ def wasserstein_1d(x: Tensor, y: Tensor, order: float = 2.0) -> Tensor:
 
 
 def sliced_wasserstein(
-    x: Tensor, y: Tensor, *, order: float = 2.0, slices: int = 128, permutations: int = 0, seed: int = 0
+    x: Tensor,
+    y: Tensor,
+    *,
+    order: float = 2.0,
+    slices: int = 128,
+    permutations: int = 0,
+    seed: int = 0,
 ) -> TwoSample:
-    """SW_q of x (n, ...) and y (m, ...), with a permutation p-value when `permutations` > 0 (else p = 1, no null).
+    """SW_q of x (n, ...) and y (m, ...), with a permutation p-value when `permutations` > 0 (else p
+    = 1, no null).
 
     Along 128 lines its Monte Carlo error is a few per cent; the lines depend on `seed` alone.
     """
     both = pool(x, y, 1)
     line = both @ directions(both.shape[1], slices, seed=seed).to(both)
     members = shuffles(len(x), len(y), permutations, seed).bool()
-    values = [float(wasserstein_1d(line[a], line[~a], order).mean()) ** (1 / order) for a in members.to(line.device)]
+    values = [
+        float(wasserstein_1d(line[a], line[~a], order).mean()) ** (1 / order)
+        for a in members.to(line.device)
+    ]
     return p_value(np.array(values))

@@ -1,10 +1,14 @@
-"""Nearest image under translation and reflection, and nearest patch: copies that plain L2 does not see.
+"""Nearest image under translation and reflection, and nearest patch: copies that plain L2 does not
+see.
 
-    d(x) = min over i, shifts (a, b), reflections of  sqrt(d / overlap) |x - phi_i shifted|_2 over the overlap
+    d(x) = min over i, shifts (a, b), reflections of  sqrt(d / overlap) |x - phi_i shifted|_2 over
+                                                      the overlap
 
-A shift by (a, b) compares the pixels that both images have; the factor sqrt(d / overlap) puts all shifts on the scale of whole
-images (root mean square per pixel). Patches: for every k x k window of a sample, wherever it is, the nearest k x k
-window of any image, wherever that is: the map of a mosaic. Both searches are exact, through `novelty.nearest`.
+A shift by (a, b) compares the pixels that both images have; the factor sqrt(d / overlap) puts all
+shifts on the scale of whole images (root mean square per pixel). Patches: for every k x k window of
+a sample, wherever it is, the nearest k x k
+window of any image, wherever that is: the map of a mosaic. Both searches are exact, through
+`novelty.nearest`.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ from .novelty import Nearest, nearest
 class Moved(Nearest):
     """`Nearest` over all moves of every image (second = the nearest move of another image).
 
-    shift: (B, 2) rows and columns by which the image is moved to meet the sample. flipped: (B,) whether it was reflected
+    shift: (B, 2) rows and columns by which the image is moved to meet the sample. flipped: (B,)
+        whether it was reflected
     left to right first.
     """
 
@@ -30,8 +35,11 @@ class Moved(Nearest):
     flipped: Tensor
 
 
-def nearest_moved(samples: Tensor, images: Tensor, *, shift: int = 2, flip: bool = True, memory: int = 2**28) -> Moved:
-    """Nearest and second nearest image under all shifts of up to `shift` pixels and, with `flip`, left-right reflection.
+def nearest_moved(
+    samples: Tensor, images: Tensor, *, shift: int = 2, flip: bool = True, memory: int = 2**28
+) -> Moved:
+    """Nearest and second nearest image under all shifts of up to `shift` pixels and, with `flip`,
+    left-right reflection.
 
     Args:
         samples: (B, C, H, W), images: (N, C, H, W).
@@ -39,7 +47,8 @@ def nearest_moved(samples: Tensor, images: Tensor, *, shift: int = 2, flip: bool
     """
     if samples.ndim != 4 or not 0 <= shift < min(samples.shape[-2:]):
         raise InputError(
-            f"wanted samples (B, C, H, W) and a shift below the image side, got {tuple(samples.shape)} and {shift}; lower shift"
+            "wanted samples (B, C, H, W) and a shift below the image side, got "
+            f"{tuple(samples.shape)} and {shift}; lower shift"
         )
     h, w = samples.shape[-2:]
     distance, index, move = [], [], []
@@ -54,7 +63,8 @@ def nearest_moved(samples: Tensor, images: Tensor, *, shift: int = 2, flip: bool
                 distance += [found.distance * scale, found.second_distance * scale]
                 index += [found.index, found.second_index]
                 move += [(a, b, flipped)] * 2
-    # The second nearest image is among the two nearest of the move that brings it nearest, unless it is the first image.
+    # The second nearest image is among the two nearest of the move that brings it nearest, unless
+    # it is the first image.
     distance, index = torch.stack(distance, 1), torch.stack(index, 1)
     moves = torch.tensor(move, device=samples.device)
     first = distance.argmin(1, keepdim=True)
@@ -74,12 +84,15 @@ def nearest_moved(samples: Tensor, images: Tensor, *, shift: int = 2, flip: bool
 
 
 class Patches:
-    """All k x k windows of images as rows, cut when asked for: row (n H' + r) W' + c is the window of image n at (r, c)."""
+    """All k x k windows of images as rows, cut when asked for: row (n H' + r) W' + c is the window
+    of image n at (r, c).
+    """
 
     def __init__(self, images: Tensor, size: int, stride: int = 1):
         if images.ndim != 4 or not 1 <= size <= min(images.shape[-2:]) or stride < 1:
             raise InputError(
-                f"wanted images (N, C, H, W) and a patch size from 1 to their side, got {tuple(images.shape)} and {size}; lower it"
+                "wanted images (N, C, H, W) and a patch size from 1 to their side, got "
+                f"{tuple(images.shape)} and {size}; lower it"
             )
         view = images.unfold(2, size, stride).unfold(3, size, stride)
         self._view = view.permute(0, 2, 3, 1, 4, 5)
@@ -98,7 +111,11 @@ class Patches:
         return self._view.dtype
 
     def __getitem__(self, which: slice | Tensor) -> Tensor:
-        rows = torch.arange(len(self), device=self.device)[which] if isinstance(which, slice) else which
+        rows = (
+            torch.arange(len(self), device=self.device)[which]
+            if isinstance(which, slice)
+            else which
+        )
         return self._view[self.split(rows)].flatten(1)
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,7 +128,8 @@ class Patches:
 class PatchMap:
     """The nearest window for every window of every sample; all (B, H', W').
 
-    distance: L2 over the window. image, row, column: whose window it is, and where its upper left corner lies.
+    distance: L2 over the window. image, row, column: whose window it is, and where its upper left
+        corner lies.
     """
 
     distance: Tensor
@@ -120,16 +138,26 @@ class PatchMap:
     column: Tensor
 
 
-def nearest_patch(samples: Tensor, images: Tensor, *, size: int = 7, stride: int = 1, memory: int = 2**28) -> PatchMap:
-    """The nearest size x size window of the images, anywhere, for the windows of samples `stride` pixels apart.
+def nearest_patch(
+    samples: Tensor, images: Tensor, *, size: int = 7, stride: int = 1, memory: int = 2**28
+) -> PatchMap:
+    """The nearest size x size window of the images, anywhere, for the windows of samples `stride`
+    pixels apart.
 
     Args:
-        samples: (B, C, H, W), images: (N, C, H', W') of the same channels; every window of the images is searched.
+        samples: (B, C, H, W), images: (N, C, H', W') of the same channels; every window of the
+            images is searched.
     """
     queries, keys = Patches(samples, size, stride), Patches(images, size)
     if queries.shape[1] != keys.shape[1]:
-        raise InputError(f"wanted equal channels, got {samples.shape[1]} and {images.shape[1]}; convert one of the sets")
-    parts = [nearest(queries[i : i + 4096], keys, memory=memory) for i in range(0, max(len(queries), 1), 4096)]
+        raise InputError(
+            f"wanted equal channels, got {samples.shape[1]} and {images.shape[1]}; convert one of "
+            "the sets"
+        )
+    parts = [
+        nearest(queries[i : i + 4096], keys, memory=memory)
+        for i in range(0, max(len(queries), 1), 4096)
+    ]
     shape = (len(samples), *queries.grid)
     image, row, column = keys.split(torch.cat([p.index for p in parts]))
     maps = (torch.cat([p.distance for p in parts]), image, row, column)

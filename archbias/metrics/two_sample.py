@@ -1,12 +1,17 @@
-"""Are two sets draws of one distribution? Kernel and energy statistics with exact permutation p-values. Set-level.
+"""Are two sets draws of one distribution? Kernel and energy statistics with exact permutation
+p-values. Set-level.
 
-    MMD^2    = mean k(x, x') + mean k(y, y') - 2 mean k(x, y)          over pairs x != x'  (Gretton et al. 2012, eq. 3)
-    energy   = 2 E|x - y| - E|x - x'| - E|y - y'|                      V-statistic, >= 0   (Szekely & Rizzo 2013, eq. 5)
+    MMD^2    = mean k(x, x') + mean k(y, y') - 2 mean k(x, y)          over pairs x != x'  (Gretton
+        et al. 2012, eq. 3)
+    energy   = 2 E|x - y| - E|x - x'| - E|y - y'|                      V-statistic, >= 0   (Szekely
+        & Rizzo 2013, eq. 5)
     p        = (1 + #{T of shuffled labels >= T}) / (1 + shuffles)
 
-Under the hypothesis that both are draws of one distribution the labels are exchangeable, so p is valid at any size:
-P(p <= a) <= a. The kernel's bandwidth comes from the pooled set, which shuffling leaves alone. The test sees what the
-space shows it: pass features (`archbias.metrics.features`) to look elsewhere than at pixels. Memory is (n + m)^2 doubles.
+Under the hypothesis that both are draws of one distribution the labels are exchangeable, so p is
+valid at any size: P(p <= a) <= a. The kernel's bandwidth comes from the pooled set, which shuffling
+leaves alone. The test sees what the
+space shows it: pass features (`archbias.metrics.features`) to look elsewhere than at pixels. Memory
+is (n + m)^2 doubles.
 """
 
 from __future__ import annotations
@@ -22,7 +27,9 @@ from ..errors import InputError, nearest
 
 @dataclass(frozen=True)
 class TwoSample:
-    """A statistic, its permutation p-value in (0, 1], and the statistic under shuffled labels (one per shuffle)."""
+    """A statistic, its permutation p-value in (0, 1], and the statistic under shuffled labels (one
+    per shuffle).
+    """
 
     statistic: float
     p: float
@@ -42,7 +49,8 @@ def pool(x: Tensor, y: Tensor, least: int = 2) -> Tensor:
     """Both sets as one (n + m, d) float64 matrix, checked."""
     if x.shape[1:] != y.shape[1:] or min(len(x), len(y)) < least:
         raise InputError(
-            f"a two-sample comparison needs at least {least} rows on each side of one shape, got {tuple(x.shape)} and "
+            f"a two-sample comparison needs at least {least} rows on each side of one shape, got "
+            f"{tuple(x.shape)} and "
             f"{tuple(y.shape)}; resize one set or sample more seeds"
         )
     return torch.cat([x.double().flatten(1), y.to(x.device).double().flatten(1)])
@@ -59,14 +67,18 @@ def shuffles(n: int, m: int, count: int, seed: int) -> Tensor:
 
 
 def p_value(values: np.ndarray) -> TwoSample:
-    """From the true statistic followed by those of shuffled labels; ties count against the difference."""
+    """From the true statistic followed by those of shuffled labels; ties count against the
+    difference.
+    """
     scale = 1e-12 * max(1e-300, float(np.abs(values).max()))
     p = (1 + (values[1:] >= values[0] - scale).sum()) / len(values)
     return TwoSample(float(values[0]), float(p), values[1:])
 
 
 def _contrasts(matrix: Tensor, n: int, m: int, count: int, seed: int, unbiased: bool) -> np.ndarray:
-    """mean over AA + mean over BB - 2 mean over AB of a symmetric matrix, for the true and the shuffled labels."""
+    """mean over AA + mean over BB - 2 mean over AB of a symmetric matrix, for the true and the
+    shuffled labels.
+    """
     a = shuffles(n, m, count, seed).to(matrix.device)
     b = 1 - a
     left = a @ matrix
@@ -77,7 +89,9 @@ def _contrasts(matrix: Tensor, n: int, m: int, count: int, seed: int, unbiased: 
 
 
 def energy(x: Tensor, y: Tensor, *, permutations: int = 999, seed: int = 0) -> TwoSample:
-    """Energy distance with its permutation p-value: x (n, ...), y (m, ...); at least 0, 0 for identical sets."""
+    """Energy distance with its permutation p-value: x (n, ...), y (m, ...); at least 0, 0 for
+    identical sets.
+    """
     both = pool(x, y, 1)
     return p_value(_contrasts(-distances(both), len(x), len(y), permutations, seed, unbiased=False))
 
@@ -98,13 +112,20 @@ KERNELS = {"rbf": _rbf, "cubic": _cubic}
 
 
 def mmd(
-    x: Tensor, y: Tensor, *, kernel: str = "rbf", bandwidth: float | None = None, permutations: int = 999, seed: int = 0
+    x: Tensor,
+    y: Tensor,
+    *,
+    kernel: str = "rbf",
+    bandwidth: float | None = None,
+    permutations: int = 999,
+    seed: int = 0,
 ) -> TwoSample:
-    """Unbiased squared maximum mean discrepancy with its permutation p-value; can be slightly below 0.
+    """Unbiased squared maximum mean discrepancy with its permutation p-value; can be slightly below
+    0.
 
     Args:
-        kernel: "rbf", exp(-|x - y|^2 / (2 h^2)), or "cubic", (x.y / d + 1)^3, which on Inception features is the kernel
-            inception distance (Binkowski et al. 2018).
+        kernel: "rbf", exp(-|x - y|^2 / (2 h^2)), or "cubic", (x.y / d + 1)^3, which on Inception
+            features is the kernel inception distance (Binkowski et al. 2018).
         bandwidth: h of the rbf kernel; None is the median distance of the pooled set.
     """
     if kernel not in KERNELS:

@@ -1,1 +1,6 @@
-"""Denoisers fitted by gradient descent."""
+"""Denoisers fitted by gradient descent: `unet resnet mlp dit shallow`, and the training they share.
+
+`network.py` is the contract (a module with its scaling, a trained denoiser); `layers.py` the parts;
+`train.py` the settings. For a new network copy `resnet.py`. What is solved in closed form belongs
+in `posteriors` or `regressions`.
+"""

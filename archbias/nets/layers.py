@@ -1,7 +1,9 @@
-"""Pieces of networks: convolutions with a border, normalisation, resampling, the embedding of noise level and label.
+"""Pieces of networks: convolutions with a border, normalisation, resampling, the embedding of noise
+level and label.
 
-Every piece acts on (B, C, H, W). The modulation by the embedding e is feature-wise, h <- (1 + a(e)) h + b(e), with a and b
-starting at 0 (Perez et al. 2018); the noise level enters through sines and cosines of ln(sigma) / 4 and two linear layers.
+Every piece acts on (B, C, H, W). The modulation by the embedding e is feature-wise, h <- (1 + a(e))
+h + b(e), with a and b starting at 0 (Perez et al. 2018); the noise level enters through sines and
+cosines of ln(sigma) / 4 and two linear layers.
 """
 
 from __future__ import annotations
@@ -14,7 +16,12 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 
-PADDINGS = {"zeros": "constant", "circular": "circular", "reflect": "reflect", "replicate": "replicate"}
+PADDINGS = {
+    "zeros": "constant",
+    "circular": "circular",
+    "reflect": "reflect",
+    "replicate": "replicate",
+}
 NORMALISATIONS = ("none", "batch", "group", "bias_free")
 
 
@@ -24,15 +31,32 @@ def border(x: Tensor, before: int, after: int, padding: str) -> Tensor:
 
 
 def fits(name: str, side: int, shape: tuple[int, int, int], padding: str) -> None:
-    """An InputError where a border other than zeros has too few pixels to continue from, for windows of this side."""
+    """An InputError where a border other than zeros has too few pixels to continue from, for
+    windows of this side.
+    """
     if padding != "zeros" and min(shape[1:]) <= side // 2:
-        raise InputError(f"{name} {side} reaches beyond {shape[1]}x{shape[2]} images; use padding='zeros' or a smaller {name}")
+        raise InputError(
+            f"{name} {side} reaches beyond {shape[1]}x{shape[2]} images; use padding='zeros' or a "
+            f"smaller {name}"
+        )
 
 
 class Conv(nn.Module):
-    """A kxk convolution (k odd) that keeps the size, with a choice of border; weights start at He's scale."""
+    """A kxk convolution (k odd) that keeps the size, with a choice of border; weights start at He's
+    scale.
+    """
 
-    def __init__(self, ins: int, outs: int, kernel: int = 3, *, padding: str, bias: bool, dilation: int = 1, gain: float = 1.0):
+    def __init__(
+        self,
+        ins: int,
+        outs: int,
+        kernel: int = 3,
+        *,
+        padding: str,
+        bias: bool,
+        dilation: int = 1,
+        gain: float = 1.0,
+    ):
         super().__init__()
         self.reach, self.padding = dilation * (kernel // 2), padding
         pad = self.reach if padding == "zeros" else 0
@@ -42,14 +66,18 @@ class Conv(nn.Module):
             nn.init.zeros_(self.conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x if self.padding == "zeros" else border(x, self.reach, self.reach, self.padding))
+        return self.conv(
+            x if self.padding == "zeros" else border(x, self.reach, self.reach, self.padding)
+        )
 
 
 class BiasFreeNorm(nn.Module):
-    """Divide each channel by its standard deviation, times a gain: no mean taken off, nothing added.
+    """Divide each channel by its standard deviation, times a gain: no mean taken off, nothing
+    added.
 
-    With it and no biases a ReLU network is homogeneous, F(a y) = a F(y) for a > 0, when the deviations are fixed (evaluation
-    mode). Source: Mohan et al., *Robust and interpretable blind image denoising via bias-free CNNs*, ICLR 2020.
+    With it and no biases a ReLU network is homogeneous, F(a y) = a F(y) for a > 0, when the
+    deviations are fixed (evaluation mode). Source: Mohan et al., *Robust and interpretable blind
+    image denoising via bias-free CNNs*, ICLR 2020.
     """
 
     def __init__(self, channels: int, momentum: float = 0.1):
@@ -75,7 +103,9 @@ class BiasFreeNorm(nn.Module):
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group normalisation whose forward-mode derivative works for channels last in memory: it wants them first."""
+    """Group normalisation whose forward-mode derivative works for channels last in memory: it wants
+    them first.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x if self.training else x.contiguous())
@@ -86,7 +116,12 @@ def norm(kind: str, channels: int) -> nn.Module:
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     if kind == "group":
-        return GroupNorm(next(g for g in (8, 4, 2, 1) if channels % g == 0 and channels // g >= min(4, channels)), channels)
+        return GroupNorm(
+            next(
+                g for g in (8, 4, 2, 1) if channels % g == 0 and channels // g >= min(4, channels)
+            ),
+            channels,
+        )
     return BiasFreeNorm(channels) if kind == "bias_free" else nn.Identity()
 
 
@@ -98,9 +133,12 @@ class Embedding(nn.Module):
         self.told = told
         if told:
             self.register_buffer(
-                "frequencies", 2.0 * math.pi * torch.exp(torch.linspace(math.log(0.1), math.log(4.0), width // 2))
+                "frequencies",
+                2.0 * math.pi * torch.exp(torch.linspace(math.log(0.1), math.log(4.0), width // 2)),
             )
-            self.level = nn.Sequential(nn.Linear(2 * (width // 2), width), nn.SiLU(), nn.Linear(width, width))
+            self.level = nn.Sequential(
+                nn.Linear(2 * (width // 2), width), nn.SiLU(), nn.Linear(width, width)
+            )
         if classes:
             self.label = nn.Embedding(classes, width)
 
@@ -138,7 +176,9 @@ class Modulation(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, fused: bool) -> Tensor:
-    """Softmax attention; fused kernels save memory, but have no forward-mode derivative and are used in training alone."""
+    """Softmax attention; fused kernels save memory, but have no forward-mode derivative and are
+    used in training alone.
+    """
     if fused:
         return f.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
@@ -148,7 +188,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, fused
 
 
 class Attention(nn.Module):
-    """Softmax self-attention over all positions, added to its input; 1x1 maps, no place encoding."""
+    """Softmax self-attention over all positions, added to its input; 1x1 maps, no place
+    encoding.
+    """
 
     def __init__(self, channels: int, heads: int, bias: bool):
         super().__init__()
@@ -161,7 +203,12 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        q, k, v = self.qkv(x).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
+        q, k, v = (
+            self.qkv(x)
+            .reshape(b, 3, self.heads, c // self.heads, h * w)
+            .transpose(-1, -2)
+            .unbind(1)
+        )
         y = attend(q, k, v, fused=self.training)
         return x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))
 
@@ -178,7 +225,9 @@ def pool(kind: str, channels: int, padding: str) -> nn.Module:
 
 
 class Blur(nn.Module):
-    """Every second pixel of the image smoothed by [1 2 1]/4 in both directions (Zhang, ICML 2019)."""
+    """Every second pixel of the image smoothed by [1 2 1]/4 in both directions (Zhang, ICML
+    2019).
+    """
 
     def __init__(self, padding: str):
         super().__init__()
@@ -188,11 +237,15 @@ class Blur(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         c = x.shape[1]
-        return f.conv2d(border(x, 1, 1, self.padding), self.kernel.expand(c, 1, 3, 3), stride=2, groups=c)
+        return f.conv2d(
+            border(x, 1, 1, self.padding), self.kernel.expand(c, 1, 3, 3), stride=2, groups=c
+        )
 
 
 class Up(nn.Module):
-    """Double height and width, and change the number of channels: transposed 2x2, or interpolation and a 1x1 map."""
+    """Double height and width, and change the number of channels: transposed 2x2, or interpolation
+    and a 1x1 map.
+    """
 
     def __init__(self, ins: int, outs: int, kind: str, padding: str):
         super().__init__()
@@ -208,6 +261,8 @@ class Up(nn.Module):
         if self.kind == "nearest":
             return f.interpolate(x, scale_factor=2, mode="nearest")
         if self.kind == "bilinear":
-            x = f.interpolate(border(x, 1, 1, self.padding), scale_factor=2, mode="bilinear", align_corners=False)
+            x = f.interpolate(
+                border(x, 1, 1, self.padding), scale_factor=2, mode="bilinear", align_corners=False
+            )
             return x[:, :, 2:-2, 2:-2]
         return x

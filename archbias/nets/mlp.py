@@ -1,11 +1,15 @@
-"""Fully connected networks: what a bottleneck's width does, and a network that sees nothing but a patch.
+"""Fully connected networks: what a bottleneck's width does, and a network that sees nothing but a
+patch.
 
-    MLP        d -> width -> ... -> width -> d, an activation after every layer but the last, then an activation at the end
-    PatchMLP   the same network at every pixel, from the k x k patch around it to its colours: a convolution of k x k, then 1x1
+    MLP        d -> width -> ... -> width -> d, an activation after every layer but the last, then
+               an activation at the end
+    PatchMLP   the same network at every pixel, from the k x k patch around it to its colours: a
+               convolution of k x k, then 1x1
 
-Levine & Weiss, arXiv 2605.16415, take nine 200-wide layers and a final tanh on images, the width being the dial from copying to
-inventing, and 2 -> 64 -> 1 -> 64 -> 2 with LeakyReLU(0.2) in the plane (`MLP.plane`). The output of a network whose narrowest layer has
-r units is at most r-dimensional when it predicts the image.
+Levine & Weiss, arXiv 2605.16415, take nine 200-wide layers and a final tanh on images, the width
+being the dial from copying to inventing, and 2 -> 64 -> 1 -> 64 -> 2 with LeakyReLU(0.2) in the
+plane (`MLP.plane`). The output of a network whose narrowest layer has r units is at most
+r-dimensional when it predicts the image.
 """
 
 from __future__ import annotations
@@ -18,9 +22,9 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor, nn
 
-from ..train import Train
 from .layers import PADDINGS, Conv, Modulation, embedding, fits
 from .network import Network, choose, count, odd
+from .train import Train
 
 ACTIVATIONS = {
     "relu": f.relu,
@@ -37,10 +41,13 @@ class MLP(Network):
 
     width: units of each hidden layer; a tuple gives every layer's.
     depth: number of hidden layers when width is one number.
-    activation, end: "relu", "leaky_relu" (0.2), "silu", "tanh" or "none"; after hidden layers, and at the end.
+    activation, end: "relu", "leaky_relu" (0.2), "silu", "tanh" or "none"; after hidden layers, and
+        at the end.
     """
 
-    summary: ClassVar[str] = "trained fully connected network; its width is the dial from copying to inventing"
+    summary: ClassVar[str] = (
+        "trained fully connected network; its width is the dial from copying to inventing"
+    )
 
     width: int | tuple[int, ...] = 200
     depth: int = 9
@@ -61,7 +68,13 @@ class MLP(Network):
     def plane(cls, bottleneck: int = 1) -> MLP:
         """The network of the plane, 2 -> 64 -> bottleneck -> 64 -> 2, one per noise level."""
         train = Train(steps=3000, batch=256, learning_rate=3e-3)
-        return cls(width=(64, bottleneck, 64), activation="leaky_relu", end="none", conditioning="per_level", train=train)
+        return cls(
+            width=(64, bottleneck, 64),
+            activation="leaky_relu",
+            end="none",
+            conditioning="per_level",
+            train=train,
+        )
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -76,7 +89,9 @@ class MLP(Network):
 
 
 class MLPModule(nn.Module):
-    """forward(u, c, label): see `Network.module`; told the level through a modulation of every hidden layer."""
+    """forward(u, c, label): see `Network.module`; told the level through a modulation of every
+    hidden layer.
+    """
 
     def __init__(self, spec: MLP, d: int, classes: int):
         super().__init__()
@@ -88,7 +103,9 @@ class MLPModule(nn.Module):
         for layer in self.layers[:-1]:
             nn.init.kaiming_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
-        self.modulations = nn.ModuleList(Modulation(width, b) for b in (spec.widths if width else ()))
+        self.modulations = nn.ModuleList(
+            Modulation(width, b) for b in (spec.widths if width else ())
+        )
 
     def forward(self, u: Tensor, c: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         e = None if self.embedding is None else self.embedding(c, label)
@@ -103,14 +120,17 @@ class MLPModule(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class PatchMLP(Network):
-    """The same fully connected network at every pixel, seeing the `window` x `window` patch around it.
+    """The same fully connected network at every pixel, seeing the `window` x `window` patch around
+    it.
 
     window: odd side of the patch.
     width, depth: units, and number of hidden layers.
     padding: "zeros", "circular", "reflect" or "replicate".
     """
 
-    summary: ClassVar[str] = "trained network that sees one patch per pixel: local and equivariant by construction"
+    summary: ClassVar[str] = (
+        "trained network that sees one patch per pixel: local and equivariant by construction"
+    )
 
     window: int = 7
     width: int = 128
@@ -147,9 +167,12 @@ class PatchModule(nn.Module):
         kernels = [spec.window] + [1] * (spec.depth - 1)
         ins = [colours] + [spec.width] * (spec.depth - 1)
         self.convs = nn.ModuleList(
-            Conv(a, spec.width, k, padding=spec.padding, bias=True) for a, k in zip(ins, kernels, strict=True)
+            Conv(a, spec.width, k, padding=spec.padding, bias=True)
+            for a, k in zip(ins, kernels, strict=True)
         )
-        self.modulations = nn.ModuleList(Modulation(width, spec.width) for _ in range(spec.depth if width else 0))
+        self.modulations = nn.ModuleList(
+            Modulation(width, spec.width) for _ in range(spec.depth if width else 0)
+        )
         self.last = Conv(spec.width, colours, 1, padding=spec.padding, bias=True, gain=0.3)
 
     def forward(self, u: Tensor, c: Tensor | None = None, label: Tensor | None = None) -> Tensor:

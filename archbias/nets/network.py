@@ -3,18 +3,22 @@
 With u = c_in y the scaled input and F the network's output, s the scale of the data:
 
     told        u = y / sqrt(sigma^2 + s^2), and F is given ln(sigma) / 4
-    per_level   the same u, one network for each noise level, which is not given the level; another sigma meets the
+    per_level   the same u, one network for each noise level, which is not given the level; another
+                sigma meets the
                 network whose level is nearest in ln sigma
-    blind       u = asinh(y): pixel by pixel and invertible, so nothing but y is known, and bounded at sigma = 80
+    blind       u = asinh(y): pixel by pixel and invertible, so nothing but y is known, and bounded
+                at sigma = 80
 
     image       D = F
     noise       D = y - sigma F          (blind: D = y - F, F predicts the residual)
-    v           D = c_skip y + c_out F,  c_skip = s^2 / (sigma^2 + s^2),  c_out = sigma s / sqrt(sigma^2 + s^2)
+    v           D = c_skip y + c_out F,  c_skip = s^2 / (sigma^2 + s^2),  c_out = sigma s /
+    sqrt(sigma^2 + s^2)
 
-precondition "edm" takes s from the data (root mean square of the pixels; Karras et al. 2022, table 1), "vp" takes s = 1: "noise"
-and "v" are then the predictions of Ho et al. 2020 and Salimans & Ho 2022. The loss is the squared error of F, that is
-|D - x|^2 divided by the square of what multiplies F. Noise prediction multiplies the network's error by sigma at high noise;
-"v" and "image" do not.
+precondition "edm" takes s from the data (root mean square of the pixels; Karras et al. 2022, table
+1), "vp" takes s = 1: "noise" and "v" are then the predictions of Ho et al. 2020 and Salimans & Ho
+2022. The loss is the squared error of F, that is
+|D - x|^2 divided by the square of what multiplies F. Noise prediction multiplies the network's
+error by sigma at high noise; "v" and "image" do not.
 """
 
 from __future__ import annotations
@@ -27,11 +31,11 @@ from torch import Tensor, nn
 
 from .. import noise as levels
 from .. import seeds
-from .. import train as training
 from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError, nearest
-from ..train import Batch, Train
+from . import train as training
+from .train import Batch, Train
 
 CONDITIONING = ("told", "per_level", "blind")
 PREDICTIONS = ("image", "noise", "v")
@@ -45,7 +49,8 @@ class Network(Spec):
     conditioning: "told" the noise level, one network "per_level", or "blind".
     predicts: "image", "noise" or "v".
     precondition: "edm" or "vp".
-    levels_of, noise_levels: the schedule whose positive levels the networks of "per_level" are trained at.
+    levels_of, noise_levels: the schedule whose positive levels the networks of "per_level" are
+        trained at.
     class_labels: condition on the labels of the image set.
     train: how it is trained.
     """
@@ -67,7 +72,8 @@ class Network(Spec):
         levels.schedule(self.levels_of, self.noise_levels)
         if self.conditioning == "blind" and self.predicts == "v":
             raise InputError(
-                "a blind network predicts 'image' or 'noise', got 'v', which needs the noise level; choose one of those"
+                "a blind network predicts 'image' or 'noise', got 'v', which needs the noise "
+                "level; choose one of those"
             )
 
     def module(self, shape: tuple[int, int, int], classes: int = 0) -> nn.Module:
@@ -84,12 +90,16 @@ class Network(Spec):
 
     @property
     def receptive_field(self) -> int | None:
-        """Side of the smallest square, centred on a pixel, that holds all the input its output depends on; None: everything."""
+        """Side of the smallest square, centred on a pixel, that holds all the input its output
+        depends on; None: everything.
+        """
         return None
 
     @property
     def equivariance(self) -> int | None:
-        """The least shift (pixels, on the torus) that commutes with the network; None when the border breaks it."""
+        """The least shift (pixels, on the torus) that commutes with the network; None when the
+        border breaks it.
+        """
         return None
 
     def parameters(self, shape: tuple[int, int, int], classes: int = 0) -> int:
@@ -104,7 +114,9 @@ class Network(Spec):
         return tuple(levels.schedule(self.levels_of, self.noise_levels)[:-1].tolist())
 
     def chart(self, images: ImageSet) -> tuple[ImageSet, dict[str, Tensor]]:
-        """The images in the coordinates the network works in, and tensors for `rebuild` to lead back; here the pixels."""
+        """The images in the coordinates the network works in, and tensors for `rebuild` to lead
+        back; here the pixels.
+        """
         return images, {}
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> Denoiser:
@@ -115,14 +127,17 @@ class Network(Spec):
         return NetworkDenoiser(self, state)
 
     def stacks(self, device: str) -> bool:
-        """Whether several networks are trained faster at once than one after the other: on a GPU, where kernels are small."""
+        """Whether several networks are trained faster at once than one after the other: on a GPU,
+        where kernels are small.
+        """
         return torch.device(device).type == "cuda"
 
 
 class NetworkDenoiser(Denoiser):
     """A trained network; `history` holds its training record as plain tensors.
 
-    history: "step", "loss" (the training loss), "sigma", "error" (squared error per pixel on training images at those levels).
+    history: "step", "loss" (the training loss), "sigma", "error" (squared error per pixel on
+        training images at those levels).
     """
 
     def __init__(self, spec: Network, state: dict[str, Tensor]):
@@ -139,13 +154,18 @@ class NetworkDenoiser(Denoiser):
         if fresh:
             for name, v in cast.items():
                 if name.startswith("net.") and v.ndim == 4:
-                    # not `contiguous`, which leaves the strides of 1x1 kernels, and the sums they choose, as they were read
+                    # not `contiguous`, which leaves the strides of 1x1 kernels, and the sums they
+                    # choose, as they were read
                     cast[name] = torch.empty_like(v, memory_format=torch.channels_last).copy_(v)
         return cast
 
     @property
     def history(self) -> dict[str, Tensor]:
-        return {k.removeprefix("history."): v for k, v in self._tensors.items() if k.startswith("history.")}
+        return {
+            k.removeprefix("history."): v
+            for k, v in self._tensors.items()
+            if k.startswith("history.")
+        }
 
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         tensors = self.tensors(y)
@@ -161,30 +181,45 @@ class NetworkDenoiser(Denoiser):
             out = torch.where((nearest_level == k)[:, None, None, None], here, out)
         return out
 
-    def through(self, k: int, tensors: dict[str, Tensor], y: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+    def through(
+        self, k: int, tensors: dict[str, Tensor], y: Tensor, sigma: Tensor, labels: Tensor | None
+    ) -> Tensor:
         prefix = f"net.{k}."
-        weights = {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
+        weights = {
+            name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)
+        }
 
         def call(*inputs: Tensor | None) -> Tensor:
             return torch.func.functional_call(self.network, weights, inputs)
 
         return wrap(self.spec, call, y, sigma, labels, tensors["scale"])
 
-    def check(self, y: Tensor, sigma: float | Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def check(
+        self, y: Tensor, sigma: float | Tensor, labels: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         if self.classes and labels is None:
-            raise InputError(f"this {type(self.spec).__name__} wants labels, got none; give one of {self.classes} for each row")
+            raise InputError(
+                f"this {type(self.spec).__name__} wants labels, got none; give one of "
+                f"{self.classes} for each row"
+            )
         return super().check(y, sigma, labels)
 
 
-def wrap(spec: Network, network, y: Tensor, sigma: Tensor, labels: Tensor | None, scale: Tensor) -> Tensor:
+def wrap(
+    spec: Network, network, y: Tensor, sigma: Tensor, labels: Tensor | None, scale: Tensor
+) -> Tensor:
     """D(y, sigma) from F, as at the head of this module; scale is s."""
     u, c, skip, gain = parts(spec, y, sigma, scale)
     out = network(u, c, labels)
     return out if skip is None else skip * y + gain * out
 
 
-def parts(spec: Network, y: Tensor, sigma: Tensor, scale: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """The scaled input u, the level as the network is told it, and skip and gain of D = skip y + gain F (None: D = F)."""
+def parts(
+    spec: Network, y: Tensor, sigma: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """The scaled input u, the level as the network is told it, and skip and gain of D = skip y +
+    gain F (None: D = F).
+    """
     s = torch.ones_like(scale) if spec.precondition == "vp" else scale
     column = sigma[:, None, None, None]
     total = (column.square() + s.square()).sqrt()
@@ -200,7 +235,9 @@ def parts(spec: Network, y: Tensor, sigma: Tensor, scale: Tensor) -> tuple[Tenso
 
 
 def loss_of(spec: Network, scale: Tensor):
-    """The mean squared error of F on a batch: loss(module, batch) for `archbias.train.steps`."""
+    """The mean squared error of F on a batch: loss(module, batch) for
+    `archbias.nets.train.steps`.
+    """
 
     def loss(module: nn.Module, batch: Batch) -> Tensor:
         y = batch.y
@@ -209,7 +246,11 @@ def loss_of(spec: Network, scale: Tensor):
         if spec.predicts == "image":
             wanted = batch.x
         elif spec.predicts == "noise":
-            wanted = batch.sigma[:, None, None, None] * batch.noise if spec.conditioning == "blind" else batch.noise
+            wanted = (
+                batch.sigma[:, None, None, None] * batch.noise
+                if spec.conditioning == "blind"
+                else batch.noise
+            )
         else:
             wanted = (batch.x - skip * y) / gain
         return (out - wanted).square().mean()
@@ -218,13 +259,20 @@ def loss_of(spec: Network, scale: Tensor):
 
 
 def fit_replicates(
-    spec: Network, images: ImageSet, replicates: Sequence[int], *, runtime: Runtime = Runtime(), stack: bool | None = None
+    spec: Network,
+    images: ImageSet,
+    replicates: Sequence[int],
+    *,
+    runtime: Runtime = Runtime(),
+    stack: bool | None = None,
 ) -> list[Denoiser]:
-    """One denoiser per training seed, each what `replace(spec, train=replace(spec.train, seed=s)).fit(images)` gives.
+    """One denoiser per training seed, each what
+    `replace(spec, train=replace(spec.train, seed=s)).fit(images)` gives.
 
     Args:
         replicates: training seeds.
-        stack: train all networks at once (equal to one by one, to rounding); None: where that is faster.
+        stack: train all networks at once (equal to one by one, to rounding); None: where that is
+            faster.
     """
     pictures = images
     images, chart = spec.chart(images)
@@ -252,14 +300,20 @@ def fit_replicates(
             of=spec,
         )
         curves += training.curves(taken)
-    common = {"scale": scale, "shape": torch.tensor(images.shape), "classes": torch.tensor(classes, dtype=torch.int64)}
+    common = {
+        "scale": scale,
+        "shape": torch.tensor(images.shape),
+        "classes": torch.tensor(classes, dtype=torch.int64),
+    }
     common |= chart
     denoisers = []
     for r, s in enumerate(replicates):
         own = range(r * len(fixed), (r + 1) * len(fixed))
         state = dict(common)
         for k, i in enumerate(own):
-            state |= {f"net.{k}.{name}": v.detach().cpu() for name, v in nets[i].state_dict().items()}
+            state |= {
+                f"net.{k}.{name}": v.detach().cpu() for name, v in nets[i].state_dict().items()
+            }
         state["history.step"] = curves[own[0]]["step"]
         state["history.loss"] = torch.stack([curves[i]["loss"] for i in own]).mean(0)
         denoiser = replace(spec, train=replace(spec.train, seed=s)).rebuild(state)
@@ -268,7 +322,9 @@ def fit_replicates(
 
 
 def build(spec: Network, shape: tuple[int, int, int], classes: int, seed: int) -> nn.Module:
-    """The network with the initial weights of a seed, drawn on the CPU; torch's own random state is left alone."""
+    """The network with the initial weights of a seed, drawn on the CPU; torch's own random state is
+    left alone.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seeds.generator(seed, training.WEIGHTS).integers(1 << 62)))
         return spec.module(shape, classes)
@@ -288,7 +344,9 @@ def relabelled(spec: Network, images: ImageSet) -> tuple[ImageSet, tuple[int, ..
 
 
 def with_errors(denoiser: Denoiser, images: ImageSet, device: str) -> Denoiser:
-    """The denoiser with its squared error on (at most 128) training images at ten noise levels in its history."""
+    """The denoiser with its squared error on (at most 128) training images at ten noise levels in
+    its history.
+    """
     sigmas = levels.cosine(10)[:-1]
     few = replace(images, images=images.images[:128], ids=images.ids[:128])
     if images.labels is not None:
@@ -307,13 +365,18 @@ def choose(name: str, value: str, known: Sequence[str]) -> None:
 def count(name: str, value: int, least: int, most: int) -> None:
     """An InputError unless the value is an integer in [least, most]."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InputError(f"{name} must be an integer from {least} to {most}, got {value!r}; give one in that range")
+        raise InputError(
+            f"{name} must be an integer from {least} to {most}, got {value!r}; give one in that "
+            "range"
+        )
 
 
 def odd(name: str, value: int, usual: int) -> None:
     """An InputError unless the value is an odd integer of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1 or value % 2 == 0:
-        raise InputError(f"{name} must be an odd integer of at least 1, got {value!r}; {usual} is usual")
+        raise InputError(
+            f"{name} must be an odd integer of at least 1, got {value!r}; {usual} is usual"
+        )
 
 
 def _share(runtime: Runtime, number: int, groups: int, steps: int):

@@ -1,9 +1,11 @@
-"""A residual convolutional network at one scale: local and, away from a border, translation-equivariant.
+"""A residual convolutional network at one scale: local and, away from a border,
+translation-equivariant.
 
     h_1 = conv(u),   h_{l+1} = h_l + ReLU(mod(norm(conv(h_l)))),   F = conv(h_{L-1})
 
-L = depth convolutions of k x k in all, so the receptive field is L (k - 1) + 1: 17 for the eight 3x3 layers of 256 channels of
-Kamb & Ganguli, arXiv 2412.20292, who use no normalisation, pad with zeros and predict the noise.
+L = depth convolutions of k x k in all, so the receptive field is L (k - 1) + 1: 17 for the eight
+3x3 layers of 256 channels of Kamb & Ganguli, arXiv 2412.20292, who use no normalisation, pad with
+zeros and predict the noise.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from typing import ClassVar
 import torch.nn.functional as f
 from torch import Tensor, nn
 
-from ..train import Train
 from .layers import NORMALISATIONS, PADDINGS, Conv, Modulation, embedding, fits, norm
 from .network import Network, choose, count, odd
+from .train import Train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +50,27 @@ class ResNet(Network):
 
     @classmethod
     def published(cls, padding: str = "zeros") -> ResNet:
-        """The ResNet of Kamb & Ganguli with their training: 300 epochs of 50 000 images in batches of 128."""
+        """The ResNet of Kamb & Ganguli with their training: 300 epochs of 50 000 images in batches
+        of 128.
+        """
         train = Train(
-            steps=117_000, batch=128, learning_rate=1e-4, schedule="exponential", decay=0.999965, warmup=0, ema=0.0, clip=0.0
+            steps=117_000,
+            batch=128,
+            learning_rate=1e-4,
+            schedule="exponential",
+            decay=0.999965,
+            warmup=0,
+            ema=0.0,
+            clip=0.0,
         )
-        return cls(depth=8, width=256, padding=padding, predicts="noise", precondition="vp", train=train)
+        return cls(
+            depth=8, width=256, padding=padding, predicts="noise", precondition="vp", train=train
+        )
 
     @property
     def receptive_field(self) -> int | None:
-        if self.normalisation == "group" and self.depth > 2:  # statistics of one image reach everywhere
+        # statistics of one image reach everywhere
+        if self.normalisation == "group" and self.depth > 2:
             return None
         return self.depth * (self.kernel - 1) + 1
 
@@ -80,10 +94,15 @@ class ResNetModule(nn.Module):
         inner, middle = spec.normalisation == "none", spec.depth - 2
         same = {"kernel": spec.kernel, "padding": spec.padding}
         self.first = Conv(colours, spec.width, bias=bias, **same)
-        self.convs = nn.ModuleList(Conv(spec.width, spec.width, bias=inner, gain=middle**-0.5, **same) for _ in range(middle))
+        self.convs = nn.ModuleList(
+            Conv(spec.width, spec.width, bias=inner, gain=middle**-0.5, **same)
+            for _ in range(middle)
+        )
         self.norms = nn.ModuleList(norm(spec.normalisation, spec.width) for _ in range(middle))
         shift = spec.normalisation != "bias_free"
-        self.modulations = nn.ModuleList(Modulation(width, spec.width, shift) for _ in range(middle if width else 0))
+        self.modulations = nn.ModuleList(
+            Modulation(width, spec.width, shift) for _ in range(middle if width else 0)
+        )
         self.last = Conv(spec.width, colours, bias=bias, gain=0.3, **same)
 
     def forward(self, u: Tensor, c: Tensor | None = None, label: Tensor | None = None) -> Tensor:

@@ -1,21 +1,26 @@
 """Families without hidden layers, trained: one layer on fixed features, one for each noise level.
 
     degree 1    D(y) = A_k y + b_k
-    degree p    D(y) = sum_{|a| <= p} c_{k,a} psi_a(u)      all Hermite features of the scaled pixels u up to total degree p
+    degree p    D(y) = sum_{|a| <= p} c_{k,a} psi_a(u)      all Hermite features of the scaled
+                                                            pixels u up to total degree p
 
-The loss is convex and the family that of the closed forms, so gradient descent can only bring it there: for degree 1
+The loss is convex and the family that of the closed forms, so gradient descent can only bring it
+there: for degree 1
 
-    A -> Sigma (Sigma + sigma^2 I)^-1,   b -> (I - A) mu          (archbias.analytic.linear),
+    A -> Sigma (Sigma + sigma^2 I)^-1,   b -> (I - A) mu          (archbias.regressions.linear),
 
-for degree p the normal equations of `archbias.analytic.polynomial` with all coordinates; and the samples approach those of the closed
-form as training grows. Directions of little variance come last. The scaled input u = y / sqrt(sigma^2 + s^2) has second moment of
-order one at every level; a level between two is treated by the network nearest in ln sigma.
+for degree p the normal equations of `archbias.regressions.polynomial` with all coordinates; and the
+samples approach those of the closed form as training grows. Directions of little variance come
+last. The scaled input u = y / sqrt(sigma^2 + s^2) has second moment of order one at every level; a
+level between two is treated by the network nearest in ln sigma.
 
-A layer on d pixels has d^2 weights a level. With `components` = r it acts on the leading principal coordinates of the images,
+A layer on d pixels has d^2 weights a level. With `components` = r it acts on the leading principal
+coordinates of the images,
 
     D(y) = mu + U_r F(U_r^T (y - mu)),   U_r (d, r) fixed,   F trained: r^2 weights a level
 
-so it approaches the rank-r Wiener filter, `Linear(rank=r)`, which is the full one when r reaches the dimensions the images span.
+so it approaches the rank-r Wiener filter, `Linear(rank=r)`, which is the full one when r reaches
+the dimensions the images span.
 """
 
 from __future__ import annotations
@@ -27,13 +32,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..analytic import moments
-from ..analytic.hermite import Basis, total_degree
 from ..data import ImageSet
 from ..denoise import Denoiser
 from ..errors import InputError
-from ..train import Train
+from ..regressions import moments
+from ..regressions.hermite import Basis, total_degree
 from .network import Network, NetworkDenoiser, count
+from .train import Train
 
 MOST_FEATURES = 1000
 MOST_WEIGHTS = 2**28  # over all levels; training holds about six numbers for each
@@ -41,13 +46,17 @@ MOST_WEIGHTS = 2**28  # over all levels; training holds about six numbers for ea
 
 @dataclass(frozen=True, kw_only=True)
 class Shallow(Network):
-    """The linear (or polynomial) denoiser by gradient descent, one for each of `noise_levels` levels of `levels_of`.
+    """The linear (or polynomial) denoiser by gradient descent, one for each of `noise_levels`
+    levels of `levels_of`.
 
-    degree: total degree of the features; above 1 for few pixels or components only (at most 1000 features).
+    degree: total degree of the features; above 1 for few pixels or components only (at most 1000
+        features).
     components: principal coordinates it acts on; None: all pixels.
     """
 
-    summary: ClassVar[str] = "the linear or polynomial denoiser trained by gradient descent; approaches its closed form"
+    summary: ClassVar[str] = (
+        "the linear or polynomial denoiser trained by gradient descent; approaches its closed form"
+    )
 
     degree: int = 1
     components: int | None = None
@@ -62,7 +71,10 @@ class Shallow(Network):
         if self.components is not None:
             count("components", self.components, 1, 100_000)
         if self.conditioning == "told":
-            raise InputError("Shallow has no layer to be told the level, got conditioning='told'; use 'per_level' or 'blind'")
+            raise InputError(
+                "Shallow has no layer to be told the level, got conditioning='told'; use "
+                "'per_level' or 'blind'"
+            )
         if self.class_labels:
             raise InputError("Shallow takes no labels, got class_labels=True; leave it out")
 
@@ -74,14 +86,17 @@ class Shallow(Network):
             d = math.prod(images.shape)
             if self.degree == 1 and (size := len(self.sigmas()) * d * d) > MOST_WEIGHTS:
                 raise InputError(
-                    f"linear layers on {d} pixels at {len(self.sigmas())} levels have {size:.1e} weights, wanted at most "
-                    f"{MOST_WEIGHTS:.1e}; train in principal coordinates, with for example components=200"
+                    f"linear layers on {d} pixels at {len(self.sigmas())} levels have {size:.1e} "
+                    "weights, wanted at most "
+                    f"{MOST_WEIGHTS:.1e}; train in principal coordinates, with for example "
+                    "components=200"
                 )
             return images, {}
         mean, axes, _ = moments.principal(images.images)
         if self.components > axes.shape[1]:
             raise InputError(
-                f"components must be at most {axes.shape[1]}, the dimensions these {len(images)} images span, "
+                f"components must be at most {axes.shape[1]}, the dimensions these {len(images)} "
+                "images span, "
                 f"got {self.components}; take fewer, or more images"
             )
         axes = axes[:, : self.components].contiguous()
@@ -89,23 +104,30 @@ class Shallow(Network):
         return replace(images, images=z[:, None, None]), {"plane.mean": mean, "plane.axes": axes}
 
     def rebuild(self, state: dict[str, Tensor]) -> Denoiser:
-        return NetworkDenoiser(self, state) if self.components is None else PlaneDenoiser(self, state)
+        return (
+            NetworkDenoiser(self, state) if self.components is None else PlaneDenoiser(self, state)
+        )
 
     def parameters(self, shape: tuple[int, int, int], classes: int = 0) -> int:
-        return super().parameters(shape if self.components is None else (1, 1, self.components), classes)
+        return super().parameters(
+            shape if self.components is None else (1, 1, self.components), classes
+        )
 
     def module(self, shape: tuple[int, int, int], classes: int = 0) -> nn.Module:
         d = math.prod(shape)
         if self.degree > 1 and (size := math.comb(d + self.degree, d)) > MOST_FEATURES:
             raise InputError(
-                f"a polynomial may have at most {MOST_FEATURES} features, got {size} for degree {self.degree} of {d} pixels; "
+                f"a polynomial may have at most {MOST_FEATURES} features, got {size} for degree "
+                f"{self.degree} of {d} pixels; "
                 "lower the degree, use fewer pixels, or set components"
             )
         return Layer(d, Basis(total_degree(d, self.degree)) if self.degree > 1 else None)
 
 
 class PlaneDenoiser(Denoiser):
-    """D(y) = mu + U F(U^T (y - mu)); state: plane.mean mu (C, H, W), plane.axes U (d, r), and that of F."""
+    """D(y) = mu + U F(U^T (y - mu)); state: plane.mean mu (C, H, W), plane.axes U (d, r), and that
+    of F.
+    """
 
     def __init__(self, spec: Shallow, state: dict[str, Tensor]):
         super().__init__(spec, tuple(state["plane.mean"].shape), state)

@@ -1,20 +1,22 @@
 """UNets that differ in small things only.
 
-One level l = 0, 1, ... halves the image l times and has c m^l channels (c = channels, m = multiplier). With B = blocks:
+One level l = 0, 1, ... halves the image l times and has c m^l channels (c = channels, m =
+multiplier). With B = blocks:
 
     down     B double convolutions 3x3 at levels 0..L-1, each level followed by pooling
     middle   B double convolutions at level L, and attention if asked for
     up       upsampling to level l, joined by the skip of that level, B double convolutions
     out      the last convolution of level 0 goes to the image's channels
 
-Every convolution but the first and the last is followed by normalisation; every one but the last by modulation with the noise
-level (if told) and ReLU. With batch normalisation, 2x2 transposed convolutions and no biases this has, for three colours,
-L = 3 and m = 2,
+Every convolution but the first and the last is followed by normalisation; every one but the last by
+modulation with the noise level (if told) and ReLU. With batch normalisation, 2x2 transposed
+convolutions and no biases this has, for three colours, L = 3 and m = 2,
 
     1869 c^2 + 138 c    weights:  120 720, 480 672, 1 918 272, 7 664 256   for c = 8, 16, 32, 64,
 
-the counts published by Levine & Weiss, arXiv 2605.16415 (138 c = 27 c first + 27 c last convolution + 84 c of 42 c normalised
-channels), so that layout is theirs up to an exchange of what no count can tell; `published` gives their settings.
+the counts published by Levine & Weiss, arXiv 2605.16415 (138 c = 27 c first + 27 c last convolution
++ 84 c of 42 c normalised channels), so that layout is theirs up to an exchange of what no count can
+tell; `published` gives their settings.
 
 pooling "none" keeps the full size and dilates the convolutions of level l by 2^l instead.
 """
@@ -29,9 +31,9 @@ import torch.nn.functional as f
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..train import Train
 from .layers import NORMALISATIONS, PADDINGS, Attention, Conv, Modulation, Up, embedding, norm, pool
 from .network import Network, choose, count
+from .train import Train
 
 POOLINGS = ("average", "max", "stride", "blur", "none")
 UPSAMPLINGS = ("transpose", "nearest", "bilinear")
@@ -46,14 +48,16 @@ class UNet(Network):
     channels, multiplier: channels of level 0, and their growth per level.
     blocks: double convolutions per level.
     skips: join each level's features on the way up.
-    padding: "zeros", "circular", "reflect" or "replicate". Sides that 2^levels does not divide are padded at the bottom and
-        right and cut again; on the torus ("circular") they are refused.
+    padding: "zeros", "circular", "reflect" or "replicate". Sides that 2^levels does not divide are
+        padded at the bottom and right and cut again; on the torus ("circular") they are refused.
     normalisation: "none", "batch", "group" or "bias_free".
     upsampling: "transpose", "nearest" or "bilinear".
     attention: "none" or "coarsest".
     """
 
-    summary: ClassVar[str] = "trained UNet: pooling, levels, channels, skips, padding, normalisation, attention"
+    summary: ClassVar[str] = (
+        "trained UNet: pooling, levels, channels, skips, padding, normalisation, attention"
+    )
 
     pooling: str = "average"
     levels: int = 2
@@ -81,8 +85,16 @@ class UNet(Network):
 
     @classmethod
     def published(cls, channels: int = 64, levels: int = 3) -> UNet:
-        """The noise-blind UNets of Levine & Weiss: one network for each of ten noise levels, predicting the clean image."""
-        return cls(channels=channels, levels=levels, normalisation="batch", conditioning="per_level", predicts="image")
+        """The noise-blind UNets of Levine & Weiss: one network for each of ten noise levels,
+        predicting the clean image.
+        """
+        return cls(
+            channels=channels,
+            levels=levels,
+            normalisation="batch",
+            conditioning="per_level",
+            predicts="image",
+        )
 
     @property
     def stride(self) -> int:
@@ -95,7 +107,8 @@ class UNet(Network):
 
     @property
     def receptive_field(self) -> int | None:
-        if self.attention == "coarsest" or self.normalisation == "group":  # statistics of one image reach everywhere
+        # statistics of one image reach everywhere
+        if self.attention == "coarsest" or self.normalisation == "group":
             return None
         convs = 2 * self.blocks
 
@@ -108,7 +121,11 @@ class UNet(Network):
             if self.pooling == "none":
                 deep = back(low, high, level + 1)
             else:
-                up = ((low - 1) // 2, (high + 1) // 2) if self.upsampling == "bilinear" else (low // 2, high // 2)
+                up = (
+                    ((low - 1) // 2, (high + 1) // 2)
+                    if self.upsampling == "bilinear"
+                    else (low // 2, high // 2)
+                )
                 deep = back(*up, level + 1)
                 deep = (2 * deep[0] - (self.pooling == "blur"), 2 * deep[1] + 1)
             if self.skips:
@@ -123,21 +140,35 @@ class UNet(Network):
         if self.padding == "circular" and (h % self.stride or w % self.stride):
             raise InputError(
                 f"circular padding wants sides that {self.stride} divides, got {h}x{w}; "
-                f"use ImageSet.resize({-(-h // self.stride) * self.stride}), fewer levels or another padding"
+                f"use ImageSet.resize({-(-h // self.stride) * self.stride}), fewer levels or "
+                "another padding"
             )
         coarse = -(-min(h, w) // self.stride)
         reach = (2**self.levels if self.pooling == "none" else 1) if self.padding != "zeros" else 0
         if coarse <= reach:
             raise InputError(
-                f"{self.levels} levels leave {coarse} pixels of {h}x{w} images for windows that reach {reach} beyond; use fewer levels"
+                f"{self.levels} levels leave {coarse} pixels of {h}x{w} images for windows that "
+                f"reach {reach} beyond; use fewer levels"
             )
         return UNetModule(self, shape[0], classes)
 
 
 class Layer(nn.Module):
-    """Convolution, normalisation, modulation, ReLU; the first and the last layer of a network are less."""
+    """Convolution, normalisation, modulation, ReLU; the first and the last layer of a network are
+    less.
+    """
 
-    def __init__(self, spec: UNet, ins: int, outs: int, level: int, width: int, *, normed: bool = True, last: bool = False):
+    def __init__(
+        self,
+        spec: UNet,
+        ins: int,
+        outs: int,
+        level: int,
+        width: int,
+        *,
+        normed: bool = True,
+        last: bool = False,
+    ):
         super().__init__()
         bias = spec.normalisation in ("none", "group")
         dilation = 2**level if spec.pooling == "none" else 1
@@ -151,7 +182,11 @@ class Layer(nn.Module):
             gain=gain,
         )
         self.norm = norm(spec.normalisation if normed and not last else "none", outs)
-        self.modulation = Modulation(width, outs, spec.normalisation != "bias_free") if width and not last else None
+        self.modulation = (
+            Modulation(width, outs, spec.normalisation != "bias_free")
+            if width and not last
+            else None
+        )
         self.last = last
 
     def forward(self, x: Tensor, e: Tensor | None) -> Tensor:
@@ -172,28 +207,49 @@ class UNetModule(nn.Module):
         sizes = [spec.channels * spec.multiplier**level for level in range(spec.levels + 1)]
         convs = 2 * spec.blocks
 
-        def stack(ins: int, outs: int, level: int, *, first: bool = False, colours: int | None = None) -> nn.ModuleList:
+        def stack(
+            ins: int, outs: int, level: int, *, first: bool = False, colours: int | None = None
+        ) -> nn.ModuleList:
             ends = [ins] + [outs] * (convs - 1) + [outs if colours is None else colours]
             return nn.ModuleList(
-                Layer(spec, a, b, level, width, normed=not (first and i == 0), last=colours is not None and i == convs - 1)
+                Layer(
+                    spec,
+                    a,
+                    b,
+                    level,
+                    width,
+                    normed=not (first and i == 0),
+                    last=colours is not None and i == convs - 1,
+                )
                 for i, (a, b) in enumerate(zip(ends, ends[1:], strict=False))
             )
 
         inner = [colours, *sizes]
-        self.down = nn.ModuleList(stack(inner[k], inner[k + 1], k, first=k == 0) for k in range(spec.levels + 1))
+        self.down = nn.ModuleList(
+            stack(inner[k], inner[k + 1], k, first=k == 0) for k in range(spec.levels + 1)
+        )
         self.attention = (
-            Attention(sizes[-1], next(h for h in (4, 2, 1) if sizes[-1] % h == 0), spec.normalisation in ("none", "group"))
+            Attention(
+                sizes[-1],
+                next(h for h in (4, 2, 1) if sizes[-1] % h == 0),
+                spec.normalisation in ("none", "group"),
+            )
             if spec.attention == "coarsest"
             else None
         )
         flat = spec.pooling == "none"
-        self.pools = nn.ModuleList(nn.Identity() if flat else pool(spec.pooling, c, spec.padding) for c in sizes[:-1])
+        self.pools = nn.ModuleList(
+            nn.Identity() if flat else pool(spec.pooling, c, spec.padding) for c in sizes[:-1]
+        )
         self.ups = nn.ModuleList(
             nn.Conv2d(b, a, 1, bias=False) if flat else Up(b, a, spec.upsampling, spec.padding)
             for a, b in zip(sizes, sizes[1:], strict=False)
         )
         join = 2 if spec.skips else 1
-        self.up = nn.ModuleList(stack(join * c, c, k, colours=colours if k == 0 else None) for k, c in enumerate(sizes[:-1]))
+        self.up = nn.ModuleList(
+            stack(join * c, c, k, colours=colours if k == 0 else None)
+            for k, c in enumerate(sizes[:-1])
+        )
 
     def forward(self, u: Tensor, c: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         spec = self.spec

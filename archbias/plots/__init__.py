@@ -1,20 +1,29 @@
 """Figures: functions of labelled results (and optionally an Axes), nothing else.
 
-    family_grid(tree)          one column per family, one row per seed, the nearest training image beside each sample
-    agreement(ds)              which prediction says what the denoiser draws, with intervals, ceiling and floor
+    family_grid(tree)          one column per family, one row per seed, the nearest training image
+                               beside each sample
+    agreement(ds)              which prediction says what the denoiser draws, with intervals,
+                               ceiling and floor
     mode_variance(ds)          variance along the data's principal directions, samples against laws
-    covariance_spectra(tree)   the samples' covariance eigenvalues against their law's, at equal sample size
+    covariance_spectra(tree)   the samples' covariance eigenvalues against their law's, at equal
+                               sample size
     radial_spectra(ds)         power by spatial frequency against the data's
-    density(ds)                the density of a law against samples, in one and two dimensions; field(ds) for arrows
-    locality_scale(ds)         the window a network resembles, against noise; against_noise for any such value
+    density(ds)                the density of a law against samples, in one and two dimensions;
+                               field(ds) for arrows
+    locality_scale(ds)         the window a network resembles, against noise; against_noise for any
+                               such value
     mosaic(ds)                 which training image each pixel came from
     novelty_realism(ds)        how new against how real
-    bias_cards(ds)             measured traits of all families as a clustered heat map; receptive_fields(field) as maps
+    bias_cards(ds)             measured traits of all families as a clustered heat map;
+                               receptive_fields(field) as maps
     training_curves(ds)        loss against steps
-    standard(tree)             those of the above that a store has the groups for; drawn(module, tree): the study's own, or these
-    style, save, color         how figures look, how they are written, and the colour of a family everywhere
+    standard(tree)             those of the above that a store has the groups for; drawn(module,
+                               tree): the study's own, or these
+    style, save, color         how figures look, how they are written, and the colour of a family
+                               everywhere
 
-Functions of one panel return its Axes (`.figure` is the figure), those of a whole page a Figure. None knows pyplot.
+Functions of one panel return its Axes (`.figure` is the figure), those of a whole page a Figure.
+None knows pyplot.
 """
 
 from .cards import bias_cards, receptive_fields

@@ -1,7 +1,8 @@
-"""Bias cards: every trait of every family at one glance, families that resemble each other side by side.
+"""Bias cards: every trait of every family at one glance, families that resemble each other side by
+side.
 
-Traits are standardised over families (z-scores), families ordered by average linkage of Euclidean distance between them; the
-printed numbers are the measured ones.
+Traits are standardised over families (z-scores), families ordered by average linkage of Euclidean
+distance between them; the printed numbers are the measured ones.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
     """A clustered heat map, one row per family, one column per trait.
 
     Args:
-        ds: numbers (family,), or (family, sigma) for a column per noise level; anything else is left out. Traits are named by
-            their long_name. NaN (not measured) is left white.
+        ds: numbers (family,), or (family, sigma) for a column per noise level; anything else is
+            left out. Traits are named by their long_name. NaN (not measured) is left white.
     """
     traits = _traits(ds)
     names = list(traits)
@@ -34,12 +35,16 @@ def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
     figure = figure or new_figure(inches=(3.0 * len(families) + 9) * size)
     left, right = figure.subplots(1, 2, width_ratios=[1, 6])
     _dendrogram(left, tree, len(families))
-    heat = right.imshow(z[order], cmap="PuOr", vmin=-2, vmax=2, aspect="auto", interpolation="nearest")
+    heat = right.imshow(
+        z[order], cmap="PuOr", vmin=-2, vmax=2, aspect="auto", interpolation="nearest"
+    )
     for i, k in enumerate(order):
         for j, value in enumerate(table[k]):
             if np.isfinite(value):
                 ink = "white" if abs(z[k, j]) > 1.3 else "black"
-                right.annotate(f"{value:.2g}", (j, i), ha="center", va="center", fontsize="small", color=ink)
+                right.annotate(
+                    f"{value:.2g}", (j, i), ha="center", va="center", fontsize="small", color=ink
+                )
     right.set_xticks(range(len(names)), names)
     right.set_yticks(range(len(order)), [plain(families[i]) for i in order])
     right.spines[:].set_visible(False)
@@ -57,19 +62,26 @@ def _traits(ds: xr.Dataset) -> dict[str, np.ndarray]:
     """Columns by title, one number per family in each."""
     found = {}
     for name, variable in ds.data_vars.items():
-        if variable.dtype.kind not in "fiub" or not {"family"} <= set(variable.dims) <= {"family", "sigma"}:
+        if variable.dtype.kind not in "fiub" or not {"family"} <= set(variable.dims) <= {
+            "family",
+            "sigma",
+        }:
             continue
         title = label_of(variable, str(name))
         if "sigma" in variable.dims:
             for sigma in variable["sigma"].values:
-                found[f"{title}, sigma {sigma:.3g}"] = variable.sel(sigma=sigma).values.astype(float)
+                found[f"{title}, sigma {sigma:.3g}"] = variable.sel(sigma=sigma).values.astype(
+                    float
+                )
         else:
             found[title] = variable.values.astype(float)
     return found
 
 
 def standardised(table: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and standard deviation 1 over their finite entries; a constant column is 0."""
+    """Columns with mean 0 and standard deviation 1 over their finite entries; a constant column is
+    0.
+    """
     with np.errstate(invalid="ignore"):
         finite = np.where(np.isfinite(table), table, np.nan)
         known = np.isfinite(finite)
@@ -80,7 +92,9 @@ def standardised(table: np.ndarray) -> np.ndarray:
 
 
 def clustered(z: np.ndarray) -> tuple[list[int], dict | None]:
-    """The order of rows by average linkage, and the tree's lines as SciPy gives them; missing entries count as the mean."""
+    """The order of rows by average linkage, and the tree's lines as SciPy gives them; missing
+    entries count as the mean.
+    """
     if len(z) < 3:
         return list(range(len(z))), None
     links = hierarchy.linkage(np.nan_to_num(z), "average", optimal_ordering=True)
@@ -99,28 +113,44 @@ def _dendrogram(axes: Axes, tree: dict | None, n: int) -> None:
 
 
 def receptive_fields(field: xr.DataArray, figure: Figure | None = None) -> Figure:
-    """Where each family looks: a map per family (rows) and noise level (columns), each scaled to its own maximum.
+    """Where each family looks: a map per family (rows) and noise level (columns), each scaled to
+    its own maximum.
 
     Args:
-        field: (family, sigma, row, column) share of energy by offset, the pixel itself in the centre. Shades are of its square
-            root, so that a weak surround is seen.
+        field: (family, sigma, row, column) share of energy by offset, the pixel itself in the
+            centre. Shades are of its square root, so that a weak surround is seen.
     """
     families, sigmas = [str(f) for f in field["family"].values], field["sigma"].values
     width, size = mpl.rcParams["figure.figsize"][0], mpl.rcParams["font.size"] / 72
-    figure = figure or new_figure(inches=min(1.1, 0.8 * width / len(sigmas)) * 1.1 * len(families) + 3 * size)
+    figure = figure or new_figure(
+        inches=min(1.1, 0.8 * width / len(sigmas)) * 1.1 * len(families) + 3 * size
+    )
     grid = figure.subplots(len(families), len(sigmas), squeeze=False)
     colors = palette(families)
     for i, family in enumerate(families):
         for j, sigma in enumerate(sigmas):
-            values = np.sqrt(field.sel(family=family, sigma=sigma).transpose("row", "column").values)
+            values = np.sqrt(
+                field.sel(family=family, sigma=sigma).transpose("row", "column").values
+            )
             axes = grid[i, j]
-            axes.imshow(values, cmap="Greys", vmin=0, vmax=np.nanmax(values, initial=1e-300), interpolation="nearest")
+            axes.imshow(
+                values,
+                cmap="Greys",
+                vmin=0,
+                vmax=np.nanmax(values, initial=1e-300),
+                interpolation="nearest",
+            )
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(True)
             if not i:
                 axes.set_title(f"sigma {sigma:.3g}")
             if not j:
                 axes.set_ylabel(
-                    plain(family), color=readable(colors[family]), fontweight="bold", rotation=0, ha="right", va="center"
+                    plain(family),
+                    color=readable(colors[family]),
+                    fontweight="bold",
+                    rotation=0,
+                    ha="right",
+                    va="center",
                 )
     return figure

@@ -1,8 +1,9 @@
 """One colour and one marker per family, the same in every figure.
 
-The twelve colours are as far apart as colours can be for normal, deuteranope, protanope and tritanope sight at once
-(smallest CIEDE2000 distance 16 over all pairs and the four, after Machado et al. 2009, severity 1). Where several settings
-of one family meet, the first has the family's colour and the others tints or shades of it. A family from outside the
+The twelve colours are as far apart as colours can be for normal, deuteranope, protanope and
+tritanope sight at once (smallest CIEDE2000 distance 16 over all pairs and the four, after Machado
+et al. 2009, severity 1). Where several settings of one family meet, the first has the family's
+colour and the others tints or shades of it. A family from outside the
 package has the colour its name hashes to: the same on every machine.
 """
 
@@ -60,7 +61,9 @@ def marker(label: str) -> str:
 
 
 def palette(labels: Iterable[str]) -> dict[str, str]:
-    """A colour for each label; later settings of one family are tints of its colour (shades, where it is pale)."""
+    """A colour for each label; later settings of one family are tints of its colour (shades, where
+    it is pale).
+    """
     labels = list(dict.fromkeys(map(str, labels)))
     groups: dict[str, list[str]] = {}
     for label in labels:
@@ -71,12 +74,16 @@ def palette(labels: Iterable[str]) -> dict[str, str]:
         towards = (1.0,) * 3 if sum(base) < 1.6 else (0.0,) * 3
         for i, label in enumerate(group):
             share = 0.4 * i if len(group) < 3 else 0.65 * i / (len(group) - 1)
-            colors[label] = to_hex([(1 - share) * b + share * t for b, t in zip(base, towards, strict=True)])
+            colors[label] = to_hex(
+                [(1 - share) * b + share * t for b, t in zip(base, towards, strict=True)]
+            )
     return {label: colors[label] for label in labels}
 
 
 def readable(color: str) -> tuple[float, float, float]:
-    """A colour dark enough for text on white: contrast 4.5 at least (WCAG 2.2, 1.4.3), by darkening it in linear light."""
+    """A colour dark enough for text on white: contrast 4.5 at least (WCAG 2.2, 1.4.3), by darkening
+    it in linear light.
+    """
     rgb = np.array(to_rgb(color))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     linear *= min(1.0, (1.05 / 4.5 - 0.05) / max(linear @ [0.2126, 0.7152, 0.0722], 1e-9))

@@ -1,4 +1,6 @@
-"""The plane and the line: the density of a generated law against samples of the denoiser, and the field that carries them."""
+"""The plane and the line: the density of a generated law against samples of the denoiser, and the
+field that carries them.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ def density(ds: xr.Dataset, axes: Axes | None = None, *, label: str = "samples")
     """The law as a filled curve (1-D) or filled levels (2-D); samples as a histogram or dots.
 
     Args:
-        ds: density (x,) or (y, x), non-negative, per unit length or area; point (draw,) or (draw, axis) with axis x then y;
-            optionally image (n,) or (n, axis), the training points, drawn as ticks or crosses.
+        ds: density (x,) or (y, x), non-negative, per unit length or area; point (draw,) or (draw,
+            axis) with axis x then y; optionally image (n,) or (n, axis), the training points, drawn
+            as ticks or crosses.
         label: the family, for the colour of the samples.
     """
     axes = axes_or_new(axes, height=0.6 if ds["density"].ndim == 1 else 0.9)
@@ -38,11 +41,23 @@ def _line(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
     inside = points[(points >= x.min()) & (points <= x.max())]
     bins = np.linspace(x.min(), x.max(), int(np.clip(3 * len(points) ** (1 / 3), 10, 120)) + 1)
     height = np.histogram(inside, bins)[0] / (len(points) * np.diff(bins))
-    axes.stairs(height, bins, fill=True, color=color(label), alpha=0.4, label=f"{plain(label)} ({len(points)} samples)")
+    axes.stairs(
+        height,
+        bins,
+        fill=True,
+        color=color(label),
+        alpha=0.4,
+        label=f"{plain(label)} ({len(points)} samples)",
+    )
     axes.plot(x, ds["density"].values, color="black", label="law")
     if "image" in ds:
         axes.plot(
-            ds["image"].values.reshape(-1), np.zeros(ds["image"].size), "|", color="0.3", markersize=9, label="training set"
+            ds["image"].values.reshape(-1),
+            np.zeros(ds["image"].size),
+            "|",
+            color="0.3",
+            markersize=9,
+            label="training set",
         )
     if len(inside) < len(points):
         axes.set_title(f"{len(points) - len(inside)} of {len(points)} samples lie outside")
@@ -67,7 +82,12 @@ def _plane(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
     )
     if "image" in ds:
         axes.plot(
-            *ds["image"].values.reshape(-1, 2).T, "x", color="black", markersize=3.5, markeredgewidth=0.8, label="training set"
+            *ds["image"].values.reshape(-1, 2).T,
+            "x",
+            color="black",
+            markersize=3.5,
+            markeredgewidth=0.8,
+            label="training set",
         )
     lost = f", {(~inside).sum()} of {len(points)} outside" if not inside.all() else ""
     axes.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), aspect="equal", xticks=[], yticks=[])
@@ -79,14 +99,17 @@ def enclosing(field: np.ndarray, shares: Sequence[float] = SHARES) -> np.ndarray
     """Densities that enclose these shares of the mass of the grid, ascending; NaN is left out."""
     ordered = np.sort(field[np.isfinite(field)])[::-1]
     mass = np.cumsum(ordered) / ordered.sum()
-    return np.unique([ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in shares])
+    return np.unique(
+        [ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in shares]
+    )
 
 
 def field(ds: xr.Dataset, axes: Axes | None = None, *, arrows: int = 20) -> Axes:
     """A vector field in the plane: arrows show direction, shade shows length.
 
     Args:
-        ds: field (y, x, axis), axis x then y, for example a score or the velocity (y - D) / sigma; optionally point (draw, axis).
+        ds: field (y, x, axis), axis x then y, for example a score or the velocity (y - D) / sigma;
+            optionally point (draw, axis).
         arrows: at most so many along each side.
     """
     axes = axes_or_new(axes, height=0.9)
@@ -95,11 +118,31 @@ def field(ds: xr.Dataset, axes: Axes | None = None, *, arrows: int = 20) -> Axes
     u, v = np.moveaxis(part["field"].transpose("y", "x", "axis").values.astype(float), -1, 0)
     length = np.hypot(u, v)
     scale = np.where(length > 0, length, 1)
-    style = {"cmap": "Greys", "angles": "xy", "scale": 1.15 * max(u.shape), "width": 0.004, "pivot": "mid"}
+    style = {
+        "cmap": "Greys",
+        "angles": "xy",
+        "scale": 1.15 * max(u.shape),
+        "width": 0.004,
+        "pivot": "mid",
+    }
     shade = 0.3 + 0.7 * length / max(length.max(), 1e-300)
-    axes.quiver(part["x"].values, part["y"].values, u / scale, v / scale, shade, clim=(0, 1), **style)
+    axes.quiver(
+        part["x"].values, part["y"].values, u / scale, v / scale, shade, clim=(0, 1), **style
+    )
     if "point" in ds:
-        axes.plot(*ds["point"].transpose("draw", "axis").values.T, "x", color="black", markersize=3.5, markeredgewidth=0.8)
-    axes.set(xlim=np.array(ds["x"].values)[[0, -1]], ylim=np.array(ds["y"].values)[[0, -1]], aspect="equal", xticks=[], yticks=[])
+        axes.plot(
+            *ds["point"].transpose("draw", "axis").values.T,
+            "x",
+            color="black",
+            markersize=3.5,
+            markeredgewidth=0.8,
+        )
+    axes.set(
+        xlim=np.array(ds["x"].values)[[0, -1]],
+        ylim=np.array(ds["y"].values)[[0, -1]],
+        aspect="equal",
+        xticks=[],
+        yticks=[],
+    )
     axes.spines[:].set_visible(True)
     return axes

@@ -1,4 +1,5 @@
-"""What changes with the noise: the locality scale of a network, the beliefs of a machine, any value per noise level.
+"""What changes with the noise: the locality scale of a network, the beliefs of a machine, any value
+per noise level.
 
 The noise axis runs as the sampler does, from much (left) to none (right).
 """
@@ -14,26 +15,42 @@ from .styles import axes_or_new, label_of, plain
 
 
 def against_noise(values: xr.DataArray, axes: Axes | None = None) -> Axes:
-    """Median over seeds against noise level, one line per family, the middle half of the seeds shaded.
+    """Median over seeds against noise level, one line per family, the middle half of the seeds
+    shaded.
 
     Args:
-        values: (sigma,) with family and seed where they vary; other dimensions are treated as seeds. Its long_name and
-            units label the axis. Levels of 0 are left out.
+        values: (sigma,) with family and seed where they vary; other dimensions are treated as
+            seeds. Its long_name and units label the axis. Levels of 0 are left out.
     """
     axes = axes_or_new(axes, height=0.5)
     values = values.sel(sigma=values["sigma"] > 0)
     if "family" not in values.dims:
-        values = values.expand_dims(family=[str(values.coords["family"].values) if "family" in values.coords else ""])
+        values = values.expand_dims(
+            family=[str(values.coords["family"].values) if "family" in values.coords else ""]
+        )
     families = [str(f) for f in values["family"].values]
     colors = palette(families)
     sigma = values["sigma"].values
     for family in families:
-        table = values.sel(family=family).transpose(..., "sigma").values.reshape(-1, len(sigma)).astype(float)
+        table = (
+            values.sel(family=family)
+            .transpose(..., "sigma")
+            .values.reshape(-1, len(sigma))
+            .astype(float)
+        )
         known = np.isfinite(table).any(0)
         low, middle, high = np.nanquantile(table[:, known], [0.25, 0.5, 0.75], axis=0)
         if len(table) > 1:
             axes.fill_between(sigma[known], low, high, color=colors[family], alpha=0.2, linewidth=0)
-        axes.plot(sigma[known], middle, "-", marker=marker(family), markersize=3.5, color=colors[family], label=plain(family))
+        axes.plot(
+            sigma[known],
+            middle,
+            "-",
+            marker=marker(family),
+            markersize=3.5,
+            color=colors[family],
+            label=plain(family),
+        )
     axes.set_xscale("log")
     axes.set_xlim(sigma.max() * 1.2, sigma.min() / 1.2)
     axes.xaxis.set_major_formatter("{x:g}")
@@ -48,8 +65,9 @@ def locality_scale(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
     """The window whose score machine a network resembles most, against noise.
 
     Args:
-        ds: scale (sigma,) in pixels, with family (network or protocol) and seed where they vary; the attribute `side` is the
-            image's side, drawn as the level at which the machine sees everything.
+        ds: scale (sigma,) in pixels, with family (network or protocol) and seed where they vary;
+            the attribute `side` is the image's side, drawn as the level at which the machine sees
+            everything.
     """
     axes = against_noise(ds["scale"], axes)
     axes.set_ylim(0, None)
@@ -57,6 +75,11 @@ def locality_scale(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
     if "side" in ds.attrs:
         axes.axhline(float(ds.attrs["side"]), color="0.6", linestyle=":", linewidth=1)
         axes.annotate(
-            "whole image", (axes.get_xlim()[1], float(ds.attrs["side"])), ha="right", va="bottom", color="0.4", fontsize="small"
+            "whole image",
+            (axes.get_xlim()[1], float(ds.attrs["side"])),
+            ha="right",
+            va="bottom",
+            color="0.4",
+            fontsize="small",
         )
     return axes

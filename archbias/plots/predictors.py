@@ -1,7 +1,8 @@
 """Which prediction says what the denoiser will draw, seed by seed.
 
-A dot is the median over seeds, a bar its 95 % bootstrap interval. Grey bands per family: the ceiling (how far two trainings of
-the same network agree with each other) and the floor (a prediction that knows no architecture, the mean image).
+A dot is the median over seeds, a bar its 95 % bootstrap interval. Grey bands per family: the
+ceiling (how far two trainings of the same network agree with each other) and the floor (a
+prediction that knows no architecture, the mean image).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..compare import CEILINGS, FLOORS
+from ..metrics.compare import CEILINGS, FLOORS
 from ..metrics.intervals import Interval, bootstrap
 from .colors import NEUTRAL, marker, palette
 from .styles import axes_or_new, plain
@@ -51,7 +52,10 @@ def agreement(
     """
     predictors = [str(p) for p in ds["predictor"].values]
     dots = [p for p in predictors if p not in (*ceiling, *floor)]
-    rows = {str(f): {p: interval(ds[measure].sel(family=f, predictor=p)) for p in predictors} for f in ds["family"].values}
+    rows = {
+        str(f): {p: interval(ds[measure].sel(family=f, predictor=p)) for p in predictors}
+        for f in ds["family"].values
+    }
     rows = {f: found for f, found in rows.items() if any(found.values())}
     axes = axes_or_new(axes, height=0.16 + 0.085 * len(rows))
     colors = palette(dots)
@@ -63,14 +67,30 @@ def agreement(
         for k, p in enumerate(dots):
             if found[p]:
                 v, y = found[p], i + (k - (len(dots) - 1) / 2) * step
-                axes.plot([v.low, v.high], [y, y], color=colors[p], solid_capstyle="round", linewidth=2, alpha=0.6)
-                axes.plot([v.value], [y], marker(p), color=colors[p], markeredgecolor="black", markeredgewidth=0.4)
+                axes.plot(
+                    [v.low, v.high],
+                    [y, y],
+                    color=colors[p],
+                    solid_capstyle="round",
+                    linewidth=2,
+                    alpha=0.6,
+                )
+                axes.plot(
+                    [v.value],
+                    [y],
+                    marker(p),
+                    color=colors[p],
+                    markeredgecolor="black",
+                    markeredgewidth=0.4,
+                )
     for i in range(1, len(rows)):
         axes.axhline(i - 0.5, color="0.9", linewidth=0.6, zorder=0)
     axes.set_yticks(range(len(rows)), [plain(f) for f in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"{NAMES.get(measure, measure)}, sample with prediction ({ds.sizes['seed']} seeds)")
+    axes.set_xlabel(
+        f"{NAMES.get(measure, measure)}, sample with prediction ({ds.sizes['seed']} seeds)"
+    )
     if measure in ("r", "r_squared", "explained", "cosine"):
         axes.set_xlim(min(0.0, *axes.get_xlim()), 1.03)
         axes.axvline(1, color="0.6", linewidth=0.6, zorder=0)
@@ -80,7 +100,11 @@ def agreement(
 
 def _band(axes: Axes, v: Interval, row: int, hatched: bool) -> None:
     low, high = min(v.low, v.value - 0.004), max(v.high, v.value + 0.004)
-    style = {"hatch": "/////", "facecolor": "none", "edgecolor": NEUTRAL} if hatched else {"facecolor": NEUTRAL, "alpha": 0.4}
+    style = (
+        {"hatch": "/////", "facecolor": "none", "edgecolor": NEUTRAL}
+        if hatched
+        else {"facecolor": NEUTRAL, "alpha": 0.4}
+    )
     axes.fill_betweenx([row - 0.42, row + 0.42], low, high, linewidth=0, zorder=0.5, **style)
     axes.plot([v.value] * 2, [row - 0.42, row + 0.42], color=NEUTRAL, linewidth=1, zorder=0.6)
 
@@ -88,12 +112,29 @@ def _band(axes: Axes, v: Interval, row: int, hatched: bool) -> None:
 def _legend(axes: Axes, dots, colors, predictors, ceiling, floor) -> None:
     handles = [
         Line2D(
-            [], [], color=colors[p], marker=marker(p), markeredgecolor="black", markeredgewidth=0.4, label=plain(p), linewidth=2
+            [],
+            [],
+            color=colors[p],
+            marker=marker(p),
+            markeredgecolor="black",
+            markeredgewidth=0.4,
+            label=plain(p),
+            linewidth=2,
         )
         for p in dots
     ]
-    handles += [Patch(facecolor=NEUTRAL, alpha=0.4, label=plain(p)) for p in predictors if p in ceiling]
     handles += [
-        Patch(facecolor="none", edgecolor=NEUTRAL, hatch="/////", linewidth=0, label=plain(p)) for p in predictors if p in floor
+        Patch(facecolor=NEUTRAL, alpha=0.4, label=plain(p)) for p in predictors if p in ceiling
     ]
-    axes.legend(handles=handles, title="predicted by", loc="center left", bbox_to_anchor=(1.0, 0.5), alignment="left")
+    handles += [
+        Patch(facecolor="none", edgecolor=NEUTRAL, hatch="/////", linewidth=0, label=plain(p))
+        for p in predictors
+        if p in floor
+    ]
+    axes.legend(
+        handles=handles,
+        title="predicted by",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        alignment="left",
+    )

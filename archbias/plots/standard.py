@@ -17,7 +17,9 @@ from .variance import mode_variance
 
 
 def standard(tree: xr.DataTree) -> dict[str, Figure]:
-    """Samples, agreement, variances, covariance and training curves, as far as the store has their groups."""
+    """Samples, agreement, variances, covariance and training curves, as far as the store has their
+    groups.
+    """
 
     def has(group: str, *variables: str) -> bool:
         return group in tree.children and all(v in tree[group] for v in variables)
@@ -37,13 +39,17 @@ def standard(tree: xr.DataTree) -> dict[str, Figure]:
 
 
 def drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:
-    """What a study's `figures.py` draws; the standard figures without one, or where a group it reads is missing (yet)."""
+    """What a study's `figures.py` draws; the standard figures without one, or where a group it
+    reads is missing (yet).
+    """
     if module is None:
         return standard(tree)
     try:
         return module.figures(tree)
     except KeyError as error:
         warnings.warn(
-            f"the study's own figures want what this store lacks ({error.args[0]}); drawn are the standard ones", stacklevel=2
+            f"the study's own figures want what this store lacks ({error.args[0]}); drawn are the "
+            "standard ones",
+            stacklevel=2,
         )
         return standard(tree)

@@ -4,8 +4,8 @@
         figure = family_grid(tree)
         save(figure, "figures/grid", ("pdf", "png"), tree.attrs)
 
-Widths and fonts of the venues are those of tueplots (Krämer et al.). Nothing outlives the `with` block, and figures are
-`matplotlib.figure.Figure` objects unknown to pyplot.
+Widths and fonts of the venues are those of tueplots (Krämer et al.). Nothing outlives the `with`
+block, and figures are `matplotlib.figure.Figure` objects unknown to pyplot.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from tueplots import bundles
 
 from ..errors import InputError, nearest
-from ..results import replacing
+from ..store import replacing
 
 VENUES = {
     "neurips": lambda: bundles.neurips2024(usetex=False),
@@ -48,7 +48,8 @@ COMMON = {
 VECTOR = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "archbias"}
 FORMATS = ("pdf", "png", "svg")
 STYLES = ("paper", "slides", "notebook")
-SHOWN = ("study", "question", "archbias", "commit", "created", "images", "families", "settings")  # in a file's metadata
+# in a file's metadata
+SHOWN = ("study", "question", "archbias", "commit", "created", "images", "families", "settings")
 
 
 @contextlib.contextmanager
@@ -56,7 +57,8 @@ def style(name: str = "notebook", venue: str | None = None) -> Iterator[None]:
     """Matplotlib settings for the time of a `with` block.
 
     Args:
-        name: "paper" (a venue's text width and font, NeurIPS by default), "slides" (16:9, large sans-serif) or "notebook".
+        name: "paper" (a venue's text width and font, NeurIPS by default), "slides" (16:9, large
+            sans-serif) or "notebook".
         venue: "neurips", "icml" or "iclr"; for paper only.
     """
     if name not in STYLES:
@@ -64,7 +66,8 @@ def style(name: str = "notebook", venue: str | None = None) -> Iterator[None]:
     if venue is not None and (venue not in VENUES or name != "paper"):
         remedy = nearest(venue, VENUES) if venue not in VENUES else "use style 'paper' with it"
         raise InputError(
-            f"a venue belongs to style 'paper' and is one of {', '.join(VENUES)}, got {venue!r} with {name!r}; {remedy}"
+            f"a venue belongs to style 'paper' and is one of {', '.join(VENUES)}, got {venue!r} "
+            f"with {name!r}; {remedy}"
         )
     with mpl.rc_context():
         mpl.rcParams.update(_settings(name, venue))
@@ -74,25 +77,41 @@ def style(name: str = "notebook", venue: str | None = None) -> Iterator[None]:
 def _settings(name: str, venue: str | None) -> dict[str, object]:
     if name == "paper":
         chosen = dict(VENUES[venue or "neurips"]())
-        chosen["font.serif"] = [*chosen["font.serif"], "STIXGeneral"]  # shipped with matplotlib, Times-like
+        # shipped with matplotlib, Times-like
+        chosen["font.serif"] = [*chosen["font.serif"], "STIXGeneral"]
         return COMMON | VECTOR | {"savefig.dpi": 300} | chosen
-    sans = {"font.family": "sans-serif", "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"]}
+    sans = {
+        "font.family": "sans-serif",
+        "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
+    }
     if name == "slides":
         size = {k: 15 for k in ("font.size", "axes.labelsize", "axes.titlesize")}
         size |= {k: 13 for k in ("legend.fontsize", "xtick.labelsize", "ytick.labelsize")}
-        return COMMON | VECTOR | sans | size | {"figure.figsize": (10.0, 5.0), "savefig.dpi": 200, "lines.linewidth": 2.2}
-    return COMMON | VECTOR | sans | {"figure.figsize": (7.0, 4.2), "font.size": 9, "savefig.dpi": 160}
+        return (
+            COMMON
+            | VECTOR
+            | sans
+            | size
+            | {"figure.figsize": (10.0, 5.0), "savefig.dpi": 200, "lines.linewidth": 2.2}
+        )
+    return (
+        COMMON | VECTOR | sans | {"figure.figsize": (7.0, 4.2), "font.size": 9, "savefig.dpi": 160}
+    )
 
 
 def axes_or_new(axes: Axes | None, *, height: float | None = None) -> Axes:
-    """The given Axes, or the only one of a new figure: as wide as the style says, `height` of its width tall."""
+    """The given Axes, or the only one of a new figure: as wide as the style says, `height` of its
+    width tall.
+    """
     if axes is not None:
         return axes
     return new_figure(height).subplots()
 
 
 def new_figure(height: float | None = None, *, inches: float | None = None) -> Figure:
-    """A figure as wide as the style says; height as a share of the width (2.2 inches at least) or in inches."""
+    """A figure as wide as the style says; height as a share of the width (2.2 inches at least) or
+    in inches.
+    """
     w, h = mpl.rcParams["figure.figsize"]
     h = inches if inches is not None else (h if height is None else max(height * w, 2.2))
     return Page(figsize=(w, h), layout="constrained")
@@ -117,13 +136,16 @@ def plain(text: str) -> str:
 
 
 def save(
-    figure: Figure | Axes, stem: str | Path, formats: Sequence[str] = FORMATS, metadata: Mapping[str, object] | None = None
+    figure: Figure | Axes,
+    stem: str | Path,
+    formats: Sequence[str] = FORMATS,
+    metadata: Mapping[str, object] | None = None,
 ) -> list[Path]:
     """Write a figure as STEM.pdf, STEM.png, STEM.svg, each whole or not at all; returns the paths.
 
     Args:
-        metadata: a store's attributes; commit, study, families and settings are kept in each file. The same figure and
-            metadata give the same bytes on one machine.
+        metadata: a store's attributes; commit, study, families and settings are kept in each file.
+            The same figure and metadata give the same bytes on one machine.
     """
     stem = Path(stem)
     for kind in formats:
@@ -138,7 +160,13 @@ def save(
     return paths
 
 
-def render(figure: Figure | Axes, kind: str, metadata: Mapping[str, object] | None = None, *, name: str = "figure") -> bytes:
+def render(
+    figure: Figure | Axes,
+    kind: str,
+    metadata: Mapping[str, object] | None = None,
+    *,
+    name: str = "figure",
+) -> bytes:
     """The bytes of a figure file of kind pdf, png or svg."""
     figure = figure.get_figure(root=True) if isinstance(figure, Axes) else figure
     known = {k: str(metadata[k]) for k in SHOWN if k in (metadata or {})}
@@ -152,7 +180,8 @@ def render(figure: Figure | Axes, kind: str, metadata: Mapping[str, object] | No
             "Creator": "archbias",
             "CreationDate": None,
         },
-        "png": {"Title": title, "Software": "archbias"} | {k.capitalize(): v for k, v in known.items()},
+        "png": {"Title": title, "Software": "archbias"}
+        | {k.capitalize(): v for k, v in known.items()},
         "svg": {"Title": title, "Description": words, "Creator": "archbias", "Date": None},
     }[kind]
     buffer = io.BytesIO()

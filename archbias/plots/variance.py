@@ -1,6 +1,8 @@
-"""What survives the architecture: variance of samples along the data's principal directions, against the closed-form law.
+"""What survives the architecture: variance of samples along the data's principal directions,
+against the closed-form law.
 
-A Gaussian law of variance v gives v chi^2_{n-1} / (n - 1) from n samples; the band is that interval at 95 %, for each direction.
+A Gaussian law of variance v gives v chi^2_{n-1} / (n - 1) from n samples; the band is that interval
+at 95 %, for each direction.
 """
 
 from __future__ import annotations
@@ -17,18 +19,22 @@ from .styles import axes_or_new, plain
 
 
 def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
-    """Variance of each family's samples along the data's principal directions, relative to the data's own variance.
+    """Variance of each family's samples along the data's principal directions, relative to the
+    data's own variance.
 
-    Thick: the running median over neighbouring directions; thin: each direction. A family on the line at 1 generates the data's
-    covariance there; below it, that direction has been lost. Bands are the 95 % range of n samples of a Gaussian law of
-    variance v, v chi^2_{n-1} / (n - 1), for each direction.
+    Thick: the running median over neighbouring directions; thin: each direction. A family on the
+        line at 1 generates the data's
+    covariance there; below it, that direction has been lost. Bands are the 95 % range of n samples
+    of a Gaussian law of variance v, v chi^2_{n-1} / (n - 1), for each direction.
 
     Args:
-        ds: mode_variance (family, mode), data_variance (mode,), and where known n_variance (family,) and law_variance
-            (law, mode); a law belongs to the family of its name.
+        ds: mode_variance (family, mode), data_variance (mode,), and where known n_variance
+            (family,) and law_variance (law, mode); a law belongs to the family of its name.
     """
     axes = axes_or_new(axes, height=0.5)
-    families = [str(f) for f in ds["family"].values if np.isfinite(ds["mode_variance"].sel(family=f)).any()]
+    families = [
+        str(f) for f in ds["family"].values if np.isfinite(ds["mode_variance"].sel(family=f)).any()
+    ]
     data = ds["data_variance"]
     colors = palette(families)
     laws = [str(v) for v in ds["law"].values] if "law_variance" in ds else []
@@ -40,7 +46,12 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
         n = float(ds["n_variance"].sel(family=law))
         low, high = chi2.ppf([0.025, 0.975], n - 1) / (n - 1)
         axes.fill_between(
-            rank, np.maximum(low * exact, 1e-9), np.maximum(high * exact, 1e-9), color=colors[law], alpha=0.3, linewidth=0
+            rank,
+            np.maximum(low * exact, 1e-9),
+            np.maximum(high * exact, 1e-9),
+            color=colors[law],
+            alpha=0.3,
+            linewidth=0,
         )
     for k, family in enumerate(families):
         found = (ds["mode_variance"].sel(family=family) / data).values
@@ -52,9 +63,27 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
             "markeredgecolor": "black",
             "markeredgewidth": 0.3,
         }
-        axes.plot(rank, np.maximum(found, 1e-9), color=colors[family], linewidth=0.5, alpha=0.45, zorder=1.5)
-        axes.plot(rank, np.maximum(smooth(found), 1e-9), color=colors[family], label=plain(family), **style)
-    axes.set(xscale="log", yscale="log", xlim=(0.9, 1.1 * rank[-1]), ylim=(bottom, max(3.0, axes.get_ylim()[1])))
+        axes.plot(
+            rank,
+            np.maximum(found, 1e-9),
+            color=colors[family],
+            linewidth=0.5,
+            alpha=0.45,
+            zorder=1.5,
+        )
+        axes.plot(
+            rank,
+            np.maximum(smooth(found), 1e-9),
+            color=colors[family],
+            label=plain(family),
+            **style,
+        )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlim=(0.9, 1.1 * rank[-1]),
+        ylim=(bottom, max(3.0, axes.get_ylim()[1])),
+    )
     axes.set_xlabel("principal direction of the data, by rank")
     axes.set_ylabel("variance of samples / of the data")
     for axis in (axes.xaxis, axes.yaxis):
@@ -69,11 +98,15 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Running median over a tenth of the rank to either side: even on a logarithmic axis, and sharp at a cut."""
+    """Running median over a tenth of the rank to either side: even on a logarithmic axis, and sharp
+    at a cut.
+    """
     half = np.arange(1, len(values) + 1) // 10
     return np.array([np.median(values[max(0, i - h) : i + h + 1]) for i, h in enumerate(half)])
 
 
 def _spread(n: int, k: int) -> list[int]:
-    """About ten positions of n, evenly far apart on a logarithmic axis, shifted a little for each family."""
+    """About ten positions of n, evenly far apart on a logarithmic axis, shifted a little for each
+    family.
+    """
     return sorted({int(min(v * 1.07**k, n)) - 1 for v in np.geomspace(1, n, 10)})

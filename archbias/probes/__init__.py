@@ -1,7 +1,8 @@
 """The bias card: what a denoiser has built in, measured on the denoiser itself, whatever it is.
 
 card = bias_card(denoiser, images, sigmas, held_out=unseen)
-proposals = predictors(card)         the score machines and laws that match, chosen without looking at samples
+proposals = predictors(card)         the score machines and laws that match, chosen without looking
+                                     at samples
 """
 
 from .card import FRACTIONS, BiasCard, bias_card

@@ -1,18 +1,20 @@
 """How much of a denoiser is affine, and how much is of each polynomial degree.
 
-**In the noise, around one image.** Expand D(x + sigma n) in Hermite polynomials of n; degree k carries the variance V_k. For
-n' of correlation rho with n (Mehler's formula),
+**In the noise, around one image.** Expand D(x + sigma n) in Hermite polynomials of n; degree k
+carries the variance V_k. For n' of correlation rho with n (Mehler's formula),
 
     E <D(x + sigma n), D(x + sigma n')> = sum_k rho^k V_k
 
-Take n cos t + m sin t for T angles t on a circle: all pairs of angles give rho = cos of their difference, and non-negative
-least squares gives V_k, |E D|^2 = V_0 left out. V_1 / sum V is the affine share around an image. A polynomial denoiser of
-degree p has no V_k beyond p.
+Take n cos t + m sin t for T angles t on a circle: all pairs of angles give rho = cos of their
+difference, and non-negative least squares gives V_k, |E D|^2 = V_0 left out. V_1 / sum V is the
+affine share around an image. A polynomial denoiser of degree p has no V_k beyond p.
 
-**Over all noisy images.** R^2 = 1 - E |D - fit|^2 / E |D - E D|^2 of an affine map of y, on images other than those it was
-fitted on: first y -> Jbar y with Jbar the mean Jacobian over a few images (the optimum for Gaussian y, by Stein's lemma), then
-ridge regression of what is left, its penalty by leave-one-out. An affine denoiser reads 1 exactly; for others the number is a
-lower bound that rises with the number of images.
+**Over all noisy images.** R^2 = 1 - E |D - fit|^2 / E |D - E D|^2 of an affine map of y, on images
+other than those it was
+fitted on: first y -> Jbar y with Jbar the mean Jacobian over a few images (the optimum for Gaussian
+y, by Stein's lemma), then ridge regression of what is left, its penalty by leave-one-out. An affine
+denoiser reads 1 exactly; for others the number is a lower bound that rises with the number of
+images.
 """
 
 from __future__ import annotations
@@ -33,9 +35,16 @@ SHARES = 4  # shares are reported for degrees 1, 2, 3 and 4 or more
 
 
 def degree_shares(
-    denoiser: Denoiser, x: Tensor, sigma: float, labels: Tensor | None = None, *, angles: int = 16, batch: int = 64
+    denoiser: Denoiser,
+    x: Tensor,
+    sigma: float,
+    labels: Tensor | None = None,
+    *,
+    angles: int = 16,
+    batch: int = 64,
 ) -> Tensor:
-    """Shares of the variance over noise of degree 1, 2, 3 and 4 or more, (4,) float64, sum 1, averaged over images x.
+    """Shares of the variance over noise of degree 1, 2, 3 and 4 or more, (4,) float64, sum 1,
+    averaged over images x.
 
     Args:
         x: (B, C, H, W) clean images.
@@ -47,7 +56,9 @@ def degree_shares(
     for k in range(angles):
         t = 2 * math.pi * k / angles
         y = x + sigma * (math.cos(t) * n + math.sin(t) * m)
-        circle.append((Jacobian(denoiser, y, sigma, labels, batch=batch).value().double() - centre).flatten())
+        circle.append(
+            (Jacobian(denoiser, y, sigma, labels, batch=batch).value().double() - centre).flatten()
+        )
     values = torch.stack(circle)  # a constant taken off changes V_0 alone
     gram = values @ values.T
     lag = torch.stack([gram.roll(-k, 1).diagonal().mean() for k in range(angles // 2 + 1)])
@@ -58,11 +69,16 @@ def degree_shares(
     design = np.stack([rho**k for k in DEGREES], 1)
     found, _ = nnls(design, (lag / scale).cpu().numpy())
     power = np.array([found[1], found[2], found[3], found[4:].sum()])
-    return torch.from_numpy(power / power.sum()) if power.sum() > 0 else torch.full((SHARES,), torch.nan, dtype=torch.float64)
+    return (
+        torch.from_numpy(power / power.sum())
+        if power.sum() > 0
+        else torch.full((SHARES,), torch.nan, dtype=torch.float64)
+    )
 
 
 def affine_share(fit: Jacobian, test: Jacobian, *, anchors: int = 4) -> float:
-    """R^2 on the rows of `test` of the affine map fitted on the rows of `fit`; at most 1, NaN if D is constant.
+    """R^2 on the rows of `test` of the affine map fitted on the rows of `fit`; at most 1, NaN if D
+    is constant.
 
     Args:
         anchors: rows of `fit` whose Jacobians are averaged.
@@ -91,7 +107,9 @@ def affine_share(fit: Jacobian, test: Jacobian, *, anchors: int = 4) -> float:
 
 
 def _ridge(x: Tensor, target: Tensor, new: Tensor) -> Tensor:
-    """Ridge regression in its dual form, the penalty by the least leave-one-out error; no fit at all is one of the choices."""
+    """Ridge regression in its dual form, the penalty by the least leave-one-out error; no fit at
+    all is one of the choices.
+    """
     value, basis = torch.linalg.eigh(x @ x.T)
     rotated = basis.T @ target
     best, coefficients = target.square().sum(), torch.zeros_like(target)

@@ -1,10 +1,13 @@
 """The Jacobian of a denoiser as an operator: J v and J' u at noisy images, never the d x d matrix.
 
-    push   J v    forward-mode differentiation; where an operation has none, central differences in float64,
-                  (D(y + h v) - D(y - h v)) / 2h with |h v| = 1e-4 per pixel of root mean square: error of order h^2
+    push   J v    forward-mode differentiation; where an operation has none, central differences in
+                  float64,
+                  (D(y + h v) - D(y - h v)) / 2h with |h v| = 1e-4 per pixel of root mean square:
+                  error of order h^2
     pull   J' u   reverse mode
 
-Rows are independent (row i alone equals row i in its batch), so one call differentiates every row along its own direction.
+Rows are independent (row i alone equals row i in its batch), so one call differentiates every row
+along its own direction.
 """
 
 from __future__ import annotations
@@ -26,14 +29,32 @@ class Jacobian:
     batch: rows differentiated at once.
     """
 
-    def __init__(self, denoiser: Denoiser, y: Tensor, sigma: float, labels: Tensor | None = None, *, batch: int = 64):
-        self.denoiser, self.y, self.sigma, self.labels, self.batch = denoiser, y, float(sigma), labels, batch
-        self.exact = True  # becomes False when forward mode is not to be had and differences are taken
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        y: Tensor,
+        sigma: float,
+        labels: Tensor | None = None,
+        *,
+        batch: int = 64,
+    ):
+        self.denoiser, self.y, self.sigma, self.labels, self.batch = (
+            denoiser,
+            y,
+            float(sigma),
+            labels,
+            batch,
+        )
+        # becomes False when forward mode is not to be had and differences are taken
+        self.exact = True
 
     def value(self) -> Tensor:
         """D at every row, (B, C, H, W)."""
         with torch.no_grad():
-            parts = [self._apply(self.y[i : i + self.batch], self._labels(i, 1)) for i in range(0, len(self.y), self.batch)]
+            parts = [
+                self._apply(self.y[i : i + self.batch], self._labels(i, 1))
+                for i in range(0, len(self.y), self.batch)
+            ]
         return torch.cat(parts)
 
     def push(self, v: Tensor) -> Tensor:
@@ -48,20 +69,26 @@ class Jacobian:
         return self.denoiser(y, self.sigma, labels)
 
     def _labels(self, start: int, count: int) -> Tensor | None:
-        return None if self.labels is None else self.labels.repeat(count)[start : start + self.batch]
+        return (
+            None if self.labels is None else self.labels.repeat(count)[start : start + self.batch]
+        )
 
     def _each(self, v: Tensor, f) -> Tensor:
         k = len(v)
         rows, directions = self.y.repeat(k, 1, 1, 1), v.reshape(-1, *self.y.shape[1:])
         starts = range(0, len(rows), self.batch)
-        parts = [f(rows[i : i + self.batch], directions[i : i + self.batch], self._labels(i, k)) for i in starts]
+        parts = [
+            f(rows[i : i + self.batch], directions[i : i + self.batch], self._labels(i, k))
+            for i in starts
+        ]
         return torch.cat(parts).reshape(v.shape)
 
     def _push(self, y: Tensor, v: Tensor, labels: Tensor | None) -> Tensor:
         sigma, labels = self.denoiser.check(y, self.sigma, labels)
         if self.exact:
             try:
-                # PyTorch warns of its own torch.jit.script when it first loads the rules of forward mode.
+                # PyTorch warns of its own torch.jit.script when it first loads the rules of forward
+                # mode.
                 with (
                     warnings.catch_warnings(action="ignore", category=DeprecationWarning),
                     torch.no_grad(),
@@ -75,7 +102,10 @@ class Jacobian:
         size = v.flatten(1).square().mean(1).sqrt().clamp(min=1e-300).reshape(-1, 1, 1, 1).double()
         step = STEP * v.double() / size
         with torch.no_grad():
-            up, down = (self.denoiser.denoise(y.double() + s * step, sigma.double(), labels) for s in (1, -1))
+            up, down = (
+                self.denoiser.denoise(y.double() + s * step, sigma.double(), labels)
+                for s in (1, -1)
+            )
         return ((up - down) * size / (2 * STEP)).to(v.dtype)
 
     def _pull(self, y: Tensor, u: Tensor, labels: Tensor | None) -> Tensor:

@@ -1,11 +1,15 @@
 """What the Jacobian looks like at one noise level, from products with it alone.
 
-receptive field   G(q) = E |J' e_p|^2 at offset q from p, over centre pixels p and output channels; the radius that
+receptive field   G(q) = E |J' e_p|^2 at offset q from p, over centre pixels p and output channels;
+                  the radius that
                   holds a share of the energy is that of the smallest square window around p
 trace             tr J = E v'J v, v = +-1 (Hutchinson 1990); tr J is the degrees of freedom
-asymmetry         |J - J'|_F / (2 |J|_F) in [0, 1]: 0 for the gradient of a potential, as every posterior mean is
-participation     (sum s^2)^2 / sum s^4 over singular values s: the effective rank, from |J v|^2 and |J'J v|^2
-directions        leading singular triples by block subspace iteration (Halko, Martinsson & Tropp 2011, alg. 4.4)
+asymmetry         |J - J'|_F / (2 |J|_F) in [0, 1]: 0 for the gradient of a potential, as every
+                  posterior mean is
+participation     (sum s^2)^2 / sum s^4 over singular values s: the effective rank, from |J v|^2 and
+                  |J'J v|^2
+directions        leading singular triples by block subspace iteration (Halko, Martinsson & Tropp
+                  2011, alg. 4.4)
 """
 
 from __future__ import annotations
@@ -27,16 +31,20 @@ def _norm2(v: Tensor) -> Tensor:
 
 def signs(count: int, like: Tensor, *, stream: int = 300) -> Tensor:
     """(count, *like.shape) of +-1."""
-    return seeds.normal(range(count), like.shape, stream=stream, dtype=torch.float64).sign().to(like)
+    return (
+        seeds.normal(range(count), like.shape, stream=stream, dtype=torch.float64).sign().to(like)
+    )
 
 
 def receptive_field(jacobian: Jacobian, positions: int = 2) -> Tensor:
-    """Energy of the input pixels behind a centre pixel, (H, W), sum 1; the pixel itself at (H // 2, W // 2).
+    """Energy of the input pixels behind a centre pixel, (H, W), sum 1; the pixel itself at (H // 2,
+    W // 2).
 
     All 0 where the Jacobian is: a denoiser that is sure of one image does not respond.
 
-    Averaged over the rows, the output channels and a positions x positions block of centre pixels. Far offsets are
-    wrapped, which for a pixel in the centre moves at most `positions` - 1 rows or columns.
+    Averaged over the rows, the output channels and a positions x positions block of centre pixels.
+    Far offsets are wrapped, which for a pixel in the centre moves at most `positions` - 1 rows or
+    columns.
     """
     y = jacobian.y
     b, c, h, w = y.shape
@@ -52,7 +60,8 @@ def receptive_field(jacobian: Jacobian, positions: int = 2) -> Tensor:
 
 
 def radii(field: Tensor, fractions: tuple[float, ...] = FRACTIONS) -> tuple[list[int], int]:
-    """Half-widths of the smallest centred square windows (2 r + 1 wide) that hold each fraction of the energy, and all of it.
+    """Half-widths of the smallest centred square windows (2 r + 1 wide) that hold each fraction of
+    the energy, and all of it.
 
     0 for a field without energy.
     """
@@ -69,7 +78,9 @@ def radii(field: Tensor, fractions: tuple[float, ...] = FRACTIONS) -> tuple[list
 
 
 def moments(jacobian: Jacobian, probes: int) -> dict[str, Tensor]:
-    """Hutchinson estimates at every row, (B,) float64: "trace", "asymmetry", "participation"; error about probes^(-1/2)."""
+    """Hutchinson estimates at every row, (B,) float64: "trace", "asymmetry", "participation"; error
+    about probes^(-1/2).
+    """
     v = signs(probes, jacobian.y)
     jv, jtv = jacobian.push(v), jacobian.pull(v)
     jtjv = jacobian.pull(jv)
@@ -85,12 +96,15 @@ def moments(jacobian: Jacobian, probes: int) -> dict[str, Tensor]:
     }
 
 
-def directions(jacobian: Jacobian, count: int, iterations: int = 4) -> tuple[Tensor, Tensor, Tensor]:
+def directions(
+    jacobian: Jacobian, count: int, iterations: int = 4
+) -> tuple[Tensor, Tensor, Tensor]:
     """Leading singular triples at every row, from a block of EXTRA more vectors than asked for.
 
     Returns:
-        values (B, K) descending, right vectors (B, K, C, H, W), left vectors (B, K, C, H, W); K = min(count, d). Values are
-        lower bounds; in a slowly falling spectrum the last ones are a few per cent low.
+        values (B, K) descending, right vectors (B, K, C, H, W), left vectors (B, K, C, H, W); K =
+        min(count, d). Values are lower bounds; in a slowly falling spectrum the last ones are a few
+        per cent low.
     """
     y = jacobian.y
     b, d = len(y), y[0].numel()

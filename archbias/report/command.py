@@ -1,7 +1,7 @@
 """The command that gives a run again, worked out from its settings and checked against the study.
 
-Every preset is tried with the `--set` changes that lead from it to the run's settings; the shortest that does is printed, and
-none when the study has changed since.
+Every preset is tried with the `--set` changes that lead from it to the run's settings; the shortest
+that does is printed, and none when the study has changed since.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from ..errors import InputError
 from ..families import FAMILIES
 
 
-def reproduce(attrs: Mapping[str, Any], settings: Mapping[str, Any], study: str | Path | None) -> tuple[str, list[str]]:
+def reproduce(
+    attrs: Mapping[str, Any], settings: Mapping[str, Any], study: str | Path | None
+) -> tuple[str, list[str]]:
     """Shell commands that give this run again, and what to know about them."""
     commit = str(attrs.get("commit", ""))
     name = str(attrs.get("study", "STUDY"))
@@ -27,20 +29,30 @@ def reproduce(attrs: Mapping[str, Any], settings: Mapping[str, Any], study: str 
     if commit:
         lines.append(f"git checkout {shlex.quote(commit.rstrip('+'))}")
     if commit.endswith("+"):
-        notes.append("The code had changes that were not committed: the commit alone may not give the same numbers.")
+        notes.append(
+            "The code had changes that were not committed: the commit alone may not give the same "
+            "numbers."
+        )
     loaded = _loaded(study)
     words = ["archbias", "run", _place(loaded.folder) if loaded else f"studies/{name}"]
     if loaded:
         found = flags(loaded, settings)
         if found is None:
-            notes.append("The study has changed since, so no command line gives these settings; they are listed below.")
+            notes.append(
+                "The study has changed since, so no command line gives these settings; they are "
+                "listed below."
+            )
         else:
             words += found
-    lines += [shlex.join([*words, "--out", f"runs/{name}"]), f"archbias report {shlex.quote(f'runs/{name}')}"]
+    lines += [
+        shlex.join([*words, "--out", f"runs/{name}"]),
+        f"archbias report {shlex.quote(f'runs/{name}')}",
+    ]
     hash = attribute(attrs, "images").get("hash")
     if hash:
         notes.append(
-            f"The images are the same when the run says sha256 {hash[:16]}…; the manifest in the run folder names each of them."
+            f"The images are the same when the run says sha256 {hash[:16]}…; the manifest in the "
+            "run folder names each of them."
         )
     return "\n".join(lines), notes
 
@@ -71,7 +83,9 @@ def flags(study: studies.Study, wanted: Mapping[str, Any]) -> list[str] | None:
         if json.loads(json.dumps(reached)) != wanted:
             continue
         found = ["--preset", preset] if preset else []
-        found += [word for key, value in changes.items() for word in ("--set", f"{key}={_literal(value)}")]
+        found += [
+            word for key, value in changes.items() for word in ("--set", f"{key}={_literal(value)}")
+        ]
         if best is None or len(found) < len(best):
             best = found
     return best
@@ -79,7 +93,12 @@ def flags(study: studies.Study, wanted: Mapping[str, Any]) -> list[str] | None:
 
 def _changed(old: Any, new: Any, at: str) -> Iterator[tuple[str, Any]]:
     """(dotted key, new value) of every leaf that differs."""
-    if isinstance(old, dict) and isinstance(new, dict) and old.get("type") == new.get("type") and old.keys() == new.keys():
+    if (
+        isinstance(old, dict)
+        and isinstance(new, dict)
+        and old.get("type") == new.get("type")
+        and old.keys() == new.keys()
+    ):
         for key in old:
             yield from _changed(old[key], new[key], f"{at}.{key}".lstrip("."))
     elif old != new:
@@ -87,7 +106,9 @@ def _changed(old: Any, new: Any, at: str) -> Iterator[tuple[str, Any]]:
 
 
 def _literal(value: Any) -> str:
-    """A value as `--set` reads it: text as it is where that is unambiguous, else a Python literal."""
+    """A value as `--set` reads it: text as it is where that is unambiguous, else a Python
+    literal.
+    """
     if not isinstance(value, str):
         return repr(value)
     try:
@@ -106,9 +127,12 @@ def _called(spec: Mapping[str, Any]) -> str:
 def spelled(value: Any) -> str:
     """Settings from JSON as one writes them: {"type": "Linear", "rank": 20} is Linear(rank=20)."""
     if isinstance(value, dict) and "type" in value:
-        return f"{value['type']}({', '.join(f'{k}={spelled(v)}' for k, v in value.items() if k != 'type')})"
+        inner = ", ".join(f"{k}={spelled(v)}" for k, v in value.items() if k != "type")
+        return f"{value['type']}({inner})"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k!r}: {spelled(v)}" for k, v in value.items()) + "}" if value else ""
+        return (
+            "{" + ", ".join(f"{k!r}: {spelled(v)}" for k, v in value.items()) + "}" if value else ""
+        )
     if isinstance(value, list):
         return f"({', '.join(map(spelled, value))}{',' if len(value) == 1 else ''})"
     return repr(value)

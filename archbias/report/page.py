@@ -1,7 +1,8 @@
 """A run as one page: question, figures, tables, families, data, provenance, how to reproduce.
 
-The page is one file that opens offline: figures are in it, nothing is fetched, and its content policy allows only the
-script and the style it was written with. Whatever comes from names and files is escaped.
+The page is one file that opens offline: figures are in it, nothing is fetched, and its content
+policy allows only the script and the style it was written with. Whatever comes from names and files
+is escaped.
 """
 
 from __future__ import annotations
@@ -20,45 +21,78 @@ import jinja2
 import xarray as xr
 from markupsafe import Markup
 
-from .. import __version__, plots, results, tables
+from .. import __version__, plots, store
 from .. import study as studies
 from ..denoise import to_json
 from ..errors import InputError
 from ..families import FAMILIES
+from . import tables
 from .command import attribute, reproduce, spelled
 
 CAPTIONS = {
-    "samples": "one column per family, one row per seed; beside each sample its nearest training image",
-    "agreement": "how close each prediction comes to each family's samples, seed by seed; median and 95 % bootstrap interval",
-    "variance": "variance of samples along the data's principal directions; bands are what the closed-form law allows",
-    "covariance": "eigenvalues of the samples' covariance; bands are what the closed-form law allows at this sample size",
+    "samples": (
+        "one column per family, one row per seed; beside each sample its nearest training image"
+    ),
+    "agreement": (
+        "how close each prediction comes to each family's samples, seed by seed; median and "
+        "95 % bootstrap interval"
+    ),
+    "variance": (
+        "variance of samples along the data's principal directions; bands are what the "
+        "closed-form law allows"
+    ),
+    "covariance": (
+        "eigenvalues of the samples' covariance; bands are what the closed-form law allows "
+        "at this sample size"
+    ),
     "training": "training loss",
 }
-PROVENANCE = ("archbias", "commit", "created", "seconds", "host", "platform", "python", "torch", "numpy", "threads")
+PROVENANCE = (
+    "archbias",
+    "commit",
+    "created",
+    "seconds",
+    "host",
+    "platform",
+    "python",
+    "torch",
+    "numpy",
+    "threads",
+)
 
 
-def write(run: str | Path | xr.DataTree, study: str | Path | None = None, path: str | Path | None = None) -> Path:
+def write(
+    run: str | Path | xr.DataTree, study: str | Path | None = None, path: str | Path | None = None
+) -> Path:
     """Write the page of a run, whole or not at all; returns its path.
 
     Args:
         run: a run folder, or a store already opened.
-        study: the study's folder; its `figures.py` draws the figures (`CAPTIONS` there names them), and the command that
-            reproduces the run is worked out from its defaults and presets.
+        study: the study's folder; its `figures.py` draws the figures (`CAPTIONS` there names them),
+            and the command that reproduces the run is worked out from its defaults and presets.
         path: the file; RUN/report.html by default.
     """
     if isinstance(run, xr.DataTree):
         if path is None:
-            raise InputError("a report of an open store wants the path of a file, got none; give path='report.html'")
+            raise InputError(
+                "a report of an open store wants the path of a file, got none; give "
+                "path='report.html'"
+            )
         tree, troubles = run, []
     else:
-        tree, troubles = results.open_study(run), _troubles(Path(run))
+        tree, troubles = store.open_study(run), _troubles(Path(run))
         path = Path(run) / "report.html" if path is None else path
     path = Path(path)
-    results.write_text(path, page(tree, study=study, troubles=troubles))
+    store.write_text(path, page(tree, study=study, troubles=troubles))
     return path
 
 
-def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[tuple[str, str]] | None = None) -> str:
+def page(
+    tree: xr.DataTree,
+    *,
+    study: str | Path | None = None,
+    troubles: list[tuple[str, str]] | None = None,
+) -> str:
     """The page as HTML text; troubles are (cell, what happened) of cells the store lacks."""
     attrs = tree.attrs
     settings = attribute(attrs, "settings")
@@ -68,7 +102,9 @@ def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[t
     module = studies.figures(Path(study)) if study else None
     style, script = _source("report.css"), _source("report.js")
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("archbias", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("archbias", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("report.html.j2").render(
         title=attrs.get("study", "study"),
@@ -78,7 +114,10 @@ def page(tree: xr.DataTree, *, study: str | Path | None = None, troubles: list[t
         troubles=troubles or [],
         contents=[(name, name if name != "reproduce" else "how to reproduce") for name in sections],
         figures=_figures(tree, module),
-        tables=[*_summary(tree, module), *(_table(title, frame) for title, frame in tables.tables(tree).items())],
+        tables=[
+            *_summary(tree, module),
+            *(_table(title, frame) for title, frame in tables.tables(tree).items()),
+        ],
         families=_families(tree, settings, attrs),
         data=[(k, "x".join(map(str, v)) if isinstance(v, list) else v) for k, v in images.items()],
         provenance=[(k, attrs[k]) for k in PROVENANCE if k in attrs],
@@ -99,11 +138,21 @@ def _figures(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
         found = []
         for name, figure in drawn.items():
             data = plots.render(figure, "png", tree.attrs, name=name)
-            width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))  # the PNG header
+            # the PNG header
+            width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
             caption = captions.get(name, "")
             alt = f"{name}: {caption}" if caption else f"figure {name}"
             encoded = base64.b64encode(data).decode()
-            found.append({"name": name, "caption": caption, "alt": alt, "data": encoded, "width": width, "height": height})
+            found.append(
+                {
+                    "name": name,
+                    "caption": caption,
+                    "alt": alt,
+                    "data": encoded,
+                    "width": width,
+                    "height": height,
+                }
+            )
     return found
 
 
@@ -117,9 +166,23 @@ def _summary(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
         return []
     rows = []
     for first, *rest in frame.itertuples(index=False):
-        cells = [{"text": f"{v:.3g}" if isinstance(v, float) else str(v), "best": False, "value": _key(v)} for v in rest]
+        cells = [
+            {
+                "text": f"{v:.3g}" if isinstance(v, float) else str(v),
+                "best": False,
+                "value": _key(v),
+            }
+            for v in rest
+        ]
         rows.append({"name": str(first), "cells": cells})
-    return [{"title": "Summary", "note": "the study's own table", "columns": [str(c) for c in frame.columns], "rows": rows}]
+    return [
+        {
+            "title": "Summary",
+            "note": "the study's own table",
+            "columns": [str(c) for c in frame.columns],
+            "rows": rows,
+        }
+    ]
 
 
 def _key(value: Any) -> str:
@@ -150,7 +213,9 @@ def _table(title: str, frame) -> dict[str, Any]:
     }
 
 
-def _families(tree: xr.DataTree, settings: Mapping[str, Any], attrs: Mapping[str, Any]) -> list[dict[str, str]]:
+def _families(
+    tree: xr.DataTree, settings: Mapping[str, Any], attrs: Mapping[str, Any]
+) -> list[dict[str, str]]:
     specs = attribute(attrs, "families") or settings.get("families") or {}
     if not specs and "samples" in tree.children:
         specs = {str(f): {} for f in tree["samples"]["family"].values}
@@ -159,14 +224,20 @@ def _families(tree: xr.DataTree, settings: Mapping[str, Any], attrs: Mapping[str
     for label, spec in specs.items():
         cls = known.get(str(spec.get("type"))) if isinstance(spec, dict) else None
         unusual = _unusual(spec, _defaults(cls)) if cls else spec
-        found.append({"label": label, "summary": cls.summary if cls else "", "settings": spelled(unusual)})
+        found.append(
+            {"label": label, "summary": cls.summary if cls else "", "settings": spelled(unusual)}
+        )
     return found
 
 
 def _defaults(cls: type) -> dict[str, Any]:
-    """The settings every field of a family has by default, as JSON; those that must be given are left out."""
+    """The settings every field of a family has by default, as JSON; those that must be given are
+    left out.
+    """
     given = {
-        f.name: f.default_factory() if f.default is MISSING else f.default for f in fields(cls) if f.init and _has_default(f)
+        f.name: f.default_factory() if f.default is MISSING else f.default
+        for f in fields(cls)
+        if f.init and _has_default(f)
     }
     return {"type": cls.__name__} | json.loads(json.dumps(to_json(given)))
 
@@ -177,12 +248,22 @@ def _has_default(f: Field) -> bool:
 
 def _unusual(spec: Any, default: Any) -> Any:
     """A spec without the settings that are its family's defaults."""
-    if not (isinstance(spec, dict) and isinstance(default, dict) and spec.get("type") == default.get("type")):
+    if not (
+        isinstance(spec, dict)
+        and isinstance(default, dict)
+        and spec.get("type") == default.get("type")
+    ):
         return spec
-    return {k: _unusual(v, default.get(k)) for k, v in spec.items() if k == "type" or k not in default or v != default[k]}
+    return {
+        k: _unusual(v, default.get(k))
+        for k, v in spec.items()
+        if k == "type" or k not in default or v != default[k]
+    }
 
 
-def _facts(attrs: Mapping[str, Any], images: Mapping[str, Any], tree: xr.DataTree) -> list[tuple[str, str]]:
+def _facts(
+    attrs: Mapping[str, Any], images: Mapping[str, Any], tree: xr.DataTree
+) -> list[tuple[str, str]]:
     facts = []
     if images:
         shape = "x".join(map(str, images.get("shape", [])))
@@ -190,8 +271,14 @@ def _facts(attrs: Mapping[str, Any], images: Mapping[str, Any], tree: xr.DataTre
         facts.append(("sha256", str(images.get("hash", "?"))[:12]))
     if "samples" in tree.children:
         sizes = tree["samples"].sizes
-        facts += [("families", str(sizes.get("family", "?"))), ("seeds", str(sizes.get("seed", "?")))]
-    return [*facts, *((k, str(attrs[k])[:n]) for k, n in (("created", 10), ("commit", 12)) if attrs.get(k))]
+        facts += [
+            ("families", str(sizes.get("family", "?"))),
+            ("seeds", str(sizes.get("seed", "?"))),
+        ]
+    return [
+        *facts,
+        *((k, str(attrs[k])[:n]) for k, n in (("created", 10), ("commit", 12)) if attrs.get(k)),
+    ]
 
 
 def _troubles(folder: Path) -> list[tuple[str, str]]:

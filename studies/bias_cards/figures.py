@@ -4,7 +4,8 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from archbias import compare, plots
+from archbias import plots
+from archbias.metrics import compare
 from archbias.metrics.paired import holm, paired
 
 CARDS = ("card 50%", "card 90%", "card 99%")
@@ -25,7 +26,9 @@ def figures(tree: xr.DataTree) -> dict:
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
-    """One row per network and prediction: r, and its share of the way from the mean image to the replicate, with intervals."""
+    """One row per network and prediction: r, and its share of the way from the mean image to the
+    replicate, with intervals.
+    """
     r, rows = tree["agreement"]["r"], []
     machine = tree["proposals"]["machine"]
     for family in map(str, r["family"].values):
@@ -46,7 +49,9 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
                     "ceiling": str(found.ceiling),
                     "floor": str(found.floors["mean image"]),
                     "share of ceiling": str(found.share["mean image"]),
-                    "p, against calibrated": paired(values(predictor), against).p if predictor != "calibrated" else float("nan"),
+                    "p, against calibrated": paired(values(predictor), against).p
+                    if predictor != "calibrated"
+                    else float("nan"),
                 }
             )
     table = pd.DataFrame(rows)

@@ -1,4 +1,6 @@
-"""Theory chosen by measurement: does a network's bias card, read before any sample is seen, foretell its samples?"""
+"""Theory chosen by measurement: does a network's bias card, read before any sample is seen,
+foretell its samples?
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,19 +8,20 @@ import numpy as np
 import torch
 import xarray as xr
 
-from archbias import calibrate, cells, probes
-from archbias.analytic.ideal import Ideal
-from archbias.analytic.linear import Linear
-from archbias.analytic.score_machines import BBELS, ELS, LS
+from archbias import probes
 from archbias.denoise import Spec
 from archbias.metrics import agreement
 from archbias.nets.resnet import ResNet
+from archbias.nets.train import Train
 from archbias.nets.unet import UNet
+from archbias.posteriors import calibrate
+from archbias.posteriors.ideal import Ideal
+from archbias.posteriors.score_machines import BBELS, ELS, LS
+from archbias.posteriors.windows import WindowSchedule
 from archbias.probes import FRACTIONS
-from archbias.results import about
-from archbias.study import Images, Study, Work
-from archbias.train import Train
-from archbias.windows import WindowSchedule
+from archbias.regressions.linear import Linear
+from archbias.store import about
+from archbias.study import Images, Study, Work, cells
 
 MACHINES = {"els": ELS, "bbels": BBELS, "ls": LS, "ideal": Ideal}
 CALIBRATION_SEEDS = 500_000  # apart from the seeds that are judged
@@ -38,8 +41,10 @@ def _nets() -> dict[str, Spec]:
 class Settings(cells.Settings):
     """held_out: images of the set that no network sees; the cards are measured on them.
 
-    card_levels: how many of the sampler's noise levels have a card. points: images whose Jacobians are probed.
-    windows: candidates of the calibration. calibration_seeds: seeds whose trajectories it uses, other than those judged.
+    card_levels: how many of the sampler's noise levels have a card. points: images whose Jacobians
+        are probed.
+    windows: candidates of the calibration. calibration_seeds: seeds whose trajectories it uses,
+        other than those judged.
     """
 
     data: Images = Images(name="fashion_mnist", n=300, size=16)
@@ -54,7 +59,9 @@ class Settings(cells.Settings):
     def card_sigmas(self) -> torch.Tensor:
         """Positive levels of the sampler, evenly spread over its steps, decreasing."""
         levels = self.sigmas[:-1]
-        return levels[torch.linspace(0, len(levels) - 1, min(self.card_levels, len(levels))).round().long()]
+        return levels[
+            torch.linspace(0, len(levels) - 1, min(self.card_levels, len(levels))).round().long()
+        ]
 
 
 def carded(label: str, settings: Settings) -> cells.Cell:
@@ -105,7 +112,9 @@ def _traits(card: probes.BiasCard, label: str) -> xr.Dataset:
     variables["receptive"] = ((*dims, "row", "column"), card.receptive.numpy()[None], described)
     described = about("half-width of the window with that share of the Jacobian's energy", "pixel")
     variables["radius"] = ((*dims, "fraction"), card.radius.double().numpy()[None], described)
-    return xr.Dataset(variables, {"family": [label], "sigma": card.sigmas.numpy(), "fraction": list(FRACTIONS)})
+    return xr.Dataset(
+        variables, {"family": [label], "sigma": card.sigmas.numpy(), "fraction": list(FRACTIONS)}
+    )
 
 
 def _proposals(card: probes.BiasCard, label: str) -> xr.Dataset:
@@ -118,8 +127,16 @@ def _proposals(card: probes.BiasCard, label: str) -> xr.Dataset:
     width = about("window the card proposes", "pixel")
     return xr.Dataset(
         {
-            "machine": (("family", "fraction"), np.array([machines]), about("score machine the card proposes", "")),
-            "because": (("family",), np.array([found.because]), about("what the proposal rests on", "")),
+            "machine": (
+                ("family", "fraction"),
+                np.array([machines]),
+                about("score machine the card proposes", ""),
+            ),
+            "because": (
+                ("family",),
+                np.array([found.because]),
+                about("what the proposal rests on", ""),
+            ),
             "window": (("family", "fraction", "level"), np.array([windows], dtype=float), width),
         },
         {"family": [label], "fraction": list(FRACTIONS), "level": card.sigmas[order].numpy()},
@@ -129,19 +146,30 @@ def _proposals(card: probes.BiasCard, label: str) -> xr.Dataset:
 def _machine(name: str, levels: np.ndarray, windows: np.ndarray, source: str) -> Spec:
     if name == "ideal":
         return Ideal()
-    return MACHINES[name](window=WindowSchedule(tuple(levels.tolist()), tuple(int(k) for k in windows), source))
+    return MACHINES[name](
+        window=WindowSchedule(tuple(levels.tolist()), tuple(int(k) for k in windows), source)
+    )
 
 
 def foretold(label: str, settings: Settings) -> cells.Cell:
-    """What the machines its card proposes make of the shared seeds, one for each share of energy: group predictions."""
+    """What the machines its card proposes make of the shared seeds, one for each share of energy:
+    group predictions.
+    """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         proposals = work.read(f"card-{label}")["proposals"].to_dataset().sel(family=label)
         images, parts = settings.data.load(), []
         for fraction in FRACTIONS:
             one = proposals.sel(fraction=fraction)
-            spec = _machine(str(one["machine"].values), one["level"].values, one["window"].values, f"card of {label}")
-            x = cells.draw(spec.fit(images), settings, images, work.runtime, f"{label}: foretelling")
+            spec = _machine(
+                str(one["machine"].values),
+                one["level"].values,
+                one["window"].values,
+                f"card of {label}",
+            )
+            x = cells.draw(
+                spec.fit(images), settings, images, work.runtime, f"{label}: foretelling"
+            )
             parts.append(cells.dataset("prediction", x, predictor=f"{label}: card {fraction:.0%}"))
         return {"predictions": xr.concat(parts, "predictor")}
 
@@ -149,7 +177,9 @@ def foretold(label: str, settings: Settings) -> cells.Cell:
 
 
 def calibrated(label: str, settings: Settings) -> cells.Cell:
-    """The same kind of machine with windows calibrated on the network's own trajectories, from other seeds ("monotone")."""
+    """The same kind of machine with windows calibrated on the network's own trajectories, from
+    other seeds ("monotone").
+    """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         name = str(work.read(f"card-{label}")["proposals/machine"].sel(family=label).values[1])
@@ -167,13 +197,24 @@ def calibrated(label: str, settings: Settings) -> cells.Cell:
         )
         found.apart(range(settings.seeds))
         spec = MACHINES[name](window=found.schedule)
-        x = cells.draw(spec.fit(images), settings, images, work.runtime, f"{label}: calibrated machine")
+        x = cells.draw(
+            spec.fit(images), settings, images, work.runtime, f"{label}: calibrated machine"
+        )
         windows = np.array([found.schedule.windows], dtype=float)
         chosen = xr.Dataset(
-            {"calibrated_window": (("family", "step_sigma"), windows, about("calibrated window", "pixel"))},
+            {
+                "calibrated_window": (
+                    ("family", "step_sigma"),
+                    windows,
+                    about("calibrated window", "pixel"),
+                )
+            },
             {"family": [label], "step_sigma": list(found.schedule.sigmas)},
         )
-        return {"predictions": cells.dataset("prediction", x, predictor=f"{label}: calibrated"), "calibration": chosen}
+        return {
+            "predictions": cells.dataset("prediction", x, predictor=f"{label}: calibrated"),
+            "calibration": chosen,
+        }
 
     return cells.Cell(f"calibrate-{label}", run, after=(f"card-{label}",), seconds=60)
 
@@ -183,15 +224,21 @@ def replicate(label: str, spec: Spec, settings: Settings) -> cells.Cell:
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         images = settings.data.load()
-        other = replace(spec, train=replace(spec.train, seed=spec.train.seed + 1)).fit(images, runtime=work.runtime)
+        other = replace(spec, train=replace(spec.train, seed=spec.train.seed + 1)).fit(
+            images, runtime=work.runtime
+        )
         x = cells.draw(other, settings, images, work.runtime, f"{label}: replicate")
         return {"predictions": cells.dataset("prediction", x, predictor=f"{label}: replicate")}
 
     return cells.Cell(f"replicate-{label}", run, seconds=90)
 
 
-def compared(label: str, own: list[cells.Cell], common: list[cells.Cell], settings: Settings) -> cells.Cell:
-    """Agreement of a network's samples with what was foretold, under the predictors' short names."""
+def compared(
+    label: str, own: list[cells.Cell], common: list[cells.Cell], settings: Settings
+) -> cells.Cell:
+    """Agreement of a network's samples with what was foretold, under the predictors' short
+    names.
+    """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         x = torch.from_numpy(work.read(label)["samples/sample"].values[0])
@@ -203,7 +250,9 @@ def compared(label: str, own: list[cells.Cell], common: list[cells.Cell], settin
                 parts.append(cells.agreements(x, p, label, name.removeprefix(f"{label}: ")))
         parts.append(cells.agreements(x, x.roll(-1, 0), label, "another seed"))
         bands = agreement.per_band(
-            agreement.pearson_r, x, torch.from_numpy(_read(work, f"foretell-{label}", f"{label}: card 90%"))
+            agreement.pearson_r,
+            x,
+            torch.from_numpy(_read(work, f"foretell-{label}", f"{label}: card 90%")),
         )
         described = about("Pearson correlation by octave of spatial frequency")
         octaves = xr.Dataset(
@@ -212,7 +261,9 @@ def compared(label: str, own: list[cells.Cell], common: list[cells.Cell], settin
         )
         return {"agreement": xr.concat(parts, "predictor"), "bands": octaves}
 
-    return cells.Cell(f"compare-{label}", run, after=(label, *(c.name for c in own + common)), seconds=1)
+    return cells.Cell(
+        f"compare-{label}", run, after=(label, *(c.name for c in own + common)), seconds=1
+    )
 
 
 def _read(work: Work, cell: str, predictor: str) -> np.ndarray:
@@ -227,7 +278,11 @@ def grid(settings: Settings) -> list[cells.Cell]:
     ]
     found = list(common)
     for label, spec in settings.families.items():
-        own = [foretold(label, settings), calibrated(label, settings), replicate(label, spec, settings)]
+        own = [
+            foretold(label, settings),
+            calibrated(label, settings),
+            replicate(label, spec, settings),
+        ]
         found += [cells.sampled(label, spec, settings, seconds=90), carded(label, settings), *own]
         found.append(compared(label, own, common, settings))
     return found
@@ -235,7 +290,10 @@ def grid(settings: Settings) -> list[cells.Cell]:
 
 STUDY = Study(
     name="bias_cards",
-    question="Does a network's bias card, measured before any sample is seen, choose the theory that foretells its samples?",
+    question=(
+        "Does a network's bias card, measured before any sample is seen, choose the theory "
+        "that foretells its samples?"
+    ),
     settings=Settings(),
     cells=grid,
     presets={
@@ -250,7 +308,9 @@ STUDY = Study(
             "calibration_seeds": 2,
             "families": {
                 "resnet": ResNet(depth=3, width=8, train=Train(steps=10)),
-                "unet, circular": UNet(channels=4, levels=1, padding="circular", train=Train(steps=10)),
+                "unet, circular": UNet(
+                    channels=4, levels=1, padding="circular", train=Train(steps=10)
+                ),
             },
         },
         "laptop": {},

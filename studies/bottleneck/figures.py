@@ -18,7 +18,13 @@ TITLES = {
     "mlp": "trained network",
 }
 FLOOR = "mean image"
-SHADES = dict(zip((*TITLES, FLOOR), ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#000000", "0.6"), strict=True))
+SHADES = dict(
+    zip(
+        (*TITLES, FLOOR),
+        ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#000000", "0.6"),
+        strict=True,
+    )
+)
 MARKS = dict(zip((*TITLES, FLOOR), "osD^X_", strict=True))
 
 
@@ -35,11 +41,17 @@ def pictures(tree: xr.DataTree, seed: int = 0) -> Figure:
     samples, ds = tree["samples"]["sample"], tree["waist"].to_dataset()
     kinds, widths = _kinds(ds), np.sort(ds["width"].values)
     inches = mpl.rcParams["figure.figsize"][0]
-    figure = Figure(figsize=(inches, inches * 0.82 * len(kinds) / (len(widths) + 1.6)), layout="constrained")
+    figure = Figure(
+        figsize=(inches, inches * 0.82 * len(kinds) / (len(widths) + 1.6)), layout="constrained"
+    )
     axes = figure.subplots(len(kinds), len(widths), squeeze=False)
     for i, kind in enumerate(kinds):
         for j, width in enumerate(widths):
-            one = samples.sel(family=f"{kind} {width}").isel(seed=seed).transpose("channel", "row", "column")
+            one = (
+                samples.sel(family=f"{kind} {width}")
+                .isel(seed=seed)
+                .transpose("channel", "row", "column")
+            )
             axes[i, j].imshow(plots.picture(one.values), interpolation="nearest")
             axes[i, j].set(xticks=[], yticks=[])
             if bool(ds["copied"].sel(kind=kind, width=width).isel(seed=seed)):
@@ -49,7 +61,10 @@ def pictures(tree: xr.DataTree, seed: int = 0) -> Figure:
             if i == 0:
                 axes[i, j].set_title(str(width))
         axes[i, 0].set_ylabel(
-            TITLES[kind].replace(" decoder", "\ndecoder").replace(" in ", "\nin ").replace(" network", "\nnetwork"),
+            TITLES[kind]
+            .replace(" decoder", "\ndecoder")
+            .replace(" in ", "\nin ")
+            .replace(" network", "\nnetwork"),
             rotation=0,
             ha="right",
             va="center",
@@ -59,13 +74,20 @@ def pictures(tree: xr.DataTree, seed: int = 0) -> Figure:
 
 
 def copying(tree: xr.DataTree) -> Figure:
-    """Share of copies with Wilson intervals, distance to the nearest image, and who foretells the network."""
+    """Share of copies with Wilson intervals, distance to the nearest image, and who foretells the
+    network.
+    """
     ds, told = tree["waist"].to_dataset(), tree["foretold"].to_dataset()
     inches = mpl.rcParams["figure.figsize"][0]
     figure = Figure(figsize=(inches, 0.48 * inches), layout="constrained")
     left, middle, right = figure.subplots(1, 3, sharex=True)
     for kind in _kinds(ds):
-        _line(left, kind, ds["copied"].sel(kind=kind), lambda v: intervals.binomial(int(v.sum()), v.size))
+        _line(
+            left,
+            kind,
+            ds["copied"].sel(kind=kind),
+            lambda v: intervals.binomial(int(v.sum()), v.size),
+        )
         _line(middle, kind, ds["relative_distance"].sel(kind=kind), intervals.bootstrap)
         if kind != "mlp":
             _line(right, kind, told["r"].sel(kind=kind), intervals.bootstrap)
@@ -87,7 +109,15 @@ def _line(axes, kind: str, values: xr.DataArray, interval) -> None:
     found = [interval(v.values[np.isfinite(v.values)]) for v in values.transpose("width", "seed")]
     middle = np.array([v.value for v in found])
     bars = np.abs(np.array([[v.low, v.high] for v in found]).T - middle)
-    axes.errorbar(values["width"], middle, bars, marker=MARKS[kind], color=SHADES[kind], capsize=2, label=TITLES.get(kind, kind))
+    axes.errorbar(
+        values["width"],
+        middle,
+        bars,
+        marker=MARKS[kind],
+        color=SHADES[kind],
+        capsize=2,
+        label=TITLES.get(kind, kind),
+    )
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
@@ -97,11 +127,20 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
     for kind in _kinds(ds):
         for width in np.sort(ds["width"].values):
             one = ds.sel(kind=kind, width=width)
-            row = {"decoder": kind, "width": int(width), "copies": f"{int(one['copied'].sum())} of {one.sizes['seed']}"}
+            row = {
+                "decoder": kind,
+                "width": int(width),
+                "copies": f"{int(one['copied'].sum())} of {one.sizes['seed']}",
+            }
             row["relative distance"] = str(intervals.bootstrap(one["relative_distance"].values))
             if kind != "mlp":
-                row["r with network"] = str(intervals.bootstrap(told["r"].sel(kind=kind, width=width).values))
+                row["r with network"] = str(
+                    intervals.bootstrap(told["r"].sel(kind=kind, width=width).values)
+                )
             else:
-                row["r with network"] = f"{intervals.bootstrap(told['r'].sel(kind=FLOOR, width=width).values)} (mean image)"
+                row["r with network"] = (
+                    f"{intervals.bootstrap(told['r'].sel(kind=FLOOR, width=width).values)} (mean "
+                    "image)"
+                )
             rows.append(row)
     return pd.DataFrame(rows)

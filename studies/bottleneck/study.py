@@ -1,4 +1,6 @@
-"""What passes through r numbers: four decoders in closed form and a trained network, from a narrow waist to a wide one."""
+"""What passes through r numbers: four decoders in closed form and a trained network, from a narrow
+waist to a wide one.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -6,14 +8,13 @@ import numpy as np
 import torch
 import xarray as xr
 
-from archbias import cells
-from archbias.analytic.bottleneck import Bottleneck
 from archbias.denoise import Spec
 from archbias.metrics import agreement, novelty
 from archbias.nets.mlp import MLP
-from archbias.results import about
-from archbias.study import Cell, Images, Study, Work
-from archbias.train import Train
+from archbias.nets.train import Train
+from archbias.regressions.bottleneck import Bottleneck
+from archbias.store import about
+from archbias.study import Cell, Images, Study, Work, cells
 
 KINDS = ("linear", "mixture", "confined", "unrestricted")
 FLOOR = "mean image"
@@ -25,7 +26,8 @@ WIDTH = about("numbers that pass the waist")
 class Settings(cells.Settings):
     """How many numbers pass, and through what.
 
-    widths: of the waist: the rank of the closed forms, and the width of every hidden layer of the network.
+    widths: of the waist: the rank of the closed forms, and the width of every hidden layer of the
+        network.
     components: of the mixture.
     network: a fully connected network; its width is replaced by each of `widths`.
     """
@@ -39,7 +41,9 @@ class Settings(cells.Settings):
         """The family of one cell."""
         if kind == "mlp":
             return replace(self.network, width=width)
-        return Bottleneck(kind=kind, rank=width, components=self.components if kind == "mixture" else None)
+        return Bottleneck(
+            kind=kind, rank=width, components=self.components if kind == "mixture" else None
+        )
 
 
 def waist(kind: str, width: int, settings: Settings) -> Cell:
@@ -58,14 +62,18 @@ def waist(kind: str, width: int, settings: Settings) -> Cell:
                 "distance to the nearest image over the images' mean distance from their mean",
             ),
         }
-        values = {name: (DIMS, v.numpy()[None, None], about(text)) for name, (v, text) in found.items()}
+        values = {
+            name: (DIMS, v.numpy()[None, None], about(text)) for name, (v, text) in found.items()
+        }
         return {"waist": xr.Dataset(values, _coordinates(kind, width, len(x)))}
 
     return Cell(f"waist-{label}", run, after=(label,), seconds=1)
 
 
 def foretold(kind: str, width: int, settings: Settings) -> Cell:
-    """What a decoder of the same width, or the mean image, foretells of the network, seed by seed: group foretold."""
+    """What a decoder of the same width, or the mean image, foretells of the network, seed by seed:
+    group foretold.
+    """
     network, closed = f"mlp {width}", f"{kind} {width}"
 
     def run(work: Work) -> dict[str, xr.Dataset]:
@@ -77,7 +85,12 @@ def foretold(kind: str, width: int, settings: Settings) -> Cell:
         r = agreement.pearson_r(x, y).numpy()[None, None]
         return {"foretold": xr.Dataset({"r": (DIMS, r)}, _coordinates(kind, width, len(x)))}
 
-    return Cell(f"foretold-{closed}", run, after=(network,) if kind == FLOOR else (network, closed), seconds=1)
+    return Cell(
+        f"foretold-{closed}",
+        run,
+        after=(network,) if kind == FLOOR else (network, closed),
+        seconds=1,
+    )
 
 
 def _coordinates(kind: str, width: int, seeds: int) -> dict:
@@ -89,14 +102,23 @@ def grid(settings: Settings) -> list[Cell]:
     for kind in (*KINDS, "mlp"):
         for width in settings.widths:
             seconds = 120 if kind == "mlp" else 3
-            found.append(cells.sampled(f"{kind} {width}", settings.spec(kind, width), settings, seconds=seconds))
+            found.append(
+                cells.sampled(
+                    f"{kind} {width}", settings.spec(kind, width), settings, seconds=seconds
+                )
+            )
             found.append(waist(kind, width, settings))
-    return found + [foretold(kind, width, settings) for kind in (*KINDS, FLOOR) for width in settings.widths]
+    return found + [
+        foretold(kind, width, settings) for kind in (*KINDS, FLOOR) for width in settings.widths
+    ]
 
 
 STUDY = Study(
     name="bottleneck",
-    question="How narrow must a waist be before a denoiser stops copying, and does the waist or the decoder decide?",
+    question=(
+        "How narrow must a waist be before a denoiser stops copying, and does the waist or "
+        "the decoder decide?"
+    ),
     settings=Settings(),
     cells=grid,
     presets={
@@ -109,6 +131,10 @@ STUDY = Study(
             "network": MLP(depth=3, train=Train(steps=20)),
         },
         "laptop": {},
-        "paper": {"seeds": 500, "steps": 100, "network": MLP(train=Train(steps=50_000, batch=128, learning_rate=1e-3))},
+        "paper": {
+            "seeds": 500,
+            "steps": 100,
+            "network": MLP(train=Train(steps=50_000, batch=128, learning_rate=1e-3)),
+        },
     },
 )

@@ -9,7 +9,11 @@ from matplotlib.figure import Figure
 from archbias import plots
 from archbias.metrics import intervals
 
-SETS = {"line": "6 points on the line", "plane": "a ring of points", "images": "images, 3 coordinates"}
+SETS = {
+    "line": "6 points on the line",
+    "plane": "a ring of points",
+    "images": "images, 3 coordinates",
+}
 SHADES = dict(zip(SETS, ("#0072b2", "#009e73", "#d55e00"), strict=True))
 SHOWN = 3  # seeds whose pictures are drawn
 MARKS = dict(zip(SETS, "osD", strict=True))
@@ -42,25 +46,38 @@ def dial(tree: xr.DataTree) -> Figure:
         top.set(
             xlim=(-1.3, 1.3),
             ylim=(0, 4),
-            title=family.replace("degree 1", "degree 1\nGaussian").replace("ideal", "ideal\ncopies"),
+            title=family.replace("degree 1", "degree 1\nGaussian").replace(
+                "ideal", "ideal\ncopies"
+            ),
         )
         samples = tree["plane"]["sample"].sel(family=family).values[:600]
         middle.plot(*samples.T, ".", color="#009e73", markersize=1.5, alpha=0.6)
         middle.plot(*tree["data/plane"]["point"].values.T, "x", color="black", markersize=4)
         middle.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
-        pictures = tree["pictures"]["picture"].sel(family=family).transpose("seed", "channel", "row", "column").values
+        pictures = (
+            tree["pictures"]["picture"]
+            .sel(family=family)
+            .transpose("seed", "channel", "row", "column")
+            .values
+        )
         for ax, picture in zip(axes[2:, j], pictures, strict=False):
             ax.imshow(plots.picture(np.nan_to_num(picture)), interpolation="nearest")
         for ax in axes[:, j]:
             ax.set(xticks=[], yticks=[])
-    for ax, text in zip(axes[:, 0], ("density", "samples", *(f"seed {k}" for k in range(SHOWN))), strict=True):
+    for ax, text in zip(
+        axes[:, 0], ("density", "samples", *(f"seed {k}" for k in range(SHOWN))), strict=True
+    ):
         ax.set_ylabel(text)
-    figure.supxlabel("curve: law; bars and dots: samples from the same seeds; ticks and crosses: training points")
+    figure.supxlabel(
+        "curve: law; bars and dots: samples from the same seeds; ticks and crosses: training points"
+    )
     return figure
 
 
 def curves(tree: xr.DataTree) -> Figure:
-    """Against the degree: share of copies, distance from the ideal's sample, share that escapes, distance from the law."""
+    """Against the degree: share of copies, distance from the ideal's sample, share that escapes,
+    distance from the law.
+    """
     families = [f for f in _families(tree) if f != "ideal"]
     degrees = [int(f.split()[-1]) for f in families]
     width = mpl.rcParams["figure.figsize"][0]
@@ -72,11 +89,23 @@ def curves(tree: xr.DataTree) -> Figure:
         style = {"color": SHADES[name], "marker": MARKS[name], "label": title, "capsize": 2}
         found = [_kept(ds["copied"].sel(family=f)) for f in families]
         _errors(copied, degrees, [intervals.binomial(int(v.sum()), v.size) for v in found], style)
-        _errors(apart, degrees, [intervals.bootstrap(_kept(ds["from_ideal"].sel(family=f)) / spacing) for f in families], style)
+        _errors(
+            apart,
+            degrees,
+            [
+                intervals.bootstrap(_kept(ds["from_ideal"].sel(family=f)) / spacing)
+                for f in families
+            ],
+            style,
+        )
         share = ds["escape"].sel(family=families).values
         escaped.plot(degrees, np.maximum(share, 1e-7), color=SHADES[name], marker=MARKS[name])
     copied.set(ylim=(-0.03, 1.03), ylabel="share of copies", xticks=degrees)
-    apart.set(ylabel="distance from the ideal's sample\n(in point spacings)", ylim=(0, None), xlabel="degree")
+    apart.set(
+        ylabel="distance from the ideal's sample\n(in point spacings)",
+        ylim=(0, None),
+        xlabel="degree",
+    )
     escaped.set(yscale="log", ylabel="share that escapes\n(1e-7: less)", ylim=(5e-8, 1))
     figure.legend(*copied.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
@@ -103,8 +132,12 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
                     "set": title,
                     "denoiser": family,
                     "copies": f"{int(_kept(one['copied']).sum())} of {one.sizes['seed']}",
-                    "distance to nearest": str(intervals.bootstrap(_kept(one["distance"]) / spacing)),
-                    "from the ideal's sample": str(intervals.bootstrap(_kept(one["from_ideal"]) / spacing)),
+                    "distance to nearest": str(
+                        intervals.bootstrap(_kept(one["distance"]) / spacing)
+                    ),
+                    "from the ideal's sample": str(
+                        intervals.bootstrap(_kept(one["from_ideal"]) / spacing)
+                    ),
                     "escape": f"{float(one['escape']):.2g}",
                     "samples that left": int(np.isnan(one["distance"].values).sum()),
                     "largest distance from the law": f"{np.nanmax(one['from_law'].values):.1g}",

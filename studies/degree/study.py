@@ -1,4 +1,6 @@
-"""The degree of a polynomial denoiser as the dial from inventing to copying: on the line, in the plane, among images."""
+"""The degree of a polynomial denoiser as the dial from inventing to copying: on the line, in the
+plane, among images.
+"""
 
 from dataclasses import dataclass
 
@@ -8,12 +10,12 @@ import xarray as xr
 from torch import Tensor
 
 from archbias import distributions, noise, sample, seeds
-from archbias.analytic.ideal import Ideal
-from archbias.analytic.polynomial import Polynomial
 from archbias.data import ImageSet
 from archbias.data.plane import plane
 from archbias.metrics import novelty
-from archbias.results import about
+from archbias.posteriors.ideal import Ideal
+from archbias.regressions.polynomial import Polynomial
+from archbias.store import about
 from archbias.study import Cell, Images, Study, Work
 
 LINE = (-0.85, -0.6, -0.15, 0.3, 0.5, 0.9)
@@ -25,8 +27,8 @@ class Settings:
     """What is fitted.
 
     degrees: of the polynomial; the ideal denoiser stands for infinity.
-    data: images whose leading `components` PCA coordinates, scaled into [-1, 1], are the third set; few, so that a
-        polynomial can tell them apart.
+    data: images whose leading `components` PCA coordinates, scaled into [-1, 1], are the third set;
+        few, so that a polynomial can tell them apart.
     points: how many points the set in the plane has (a ring).
     seeds: samples per cell, from the same noise at every degree.
     steps: cosine noise levels of the sampler.
@@ -42,7 +44,9 @@ class Settings:
     pixels: int = 1501
 
     def load(self, name: str) -> tuple[ImageSet, Tensor | None, Tensor | None]:
-        """The set, and for images the mean and the directions (r, d) that turn coordinates into pictures again."""
+        """The set, and for images the mean and the directions (r, d) that turn coordinates into
+        pictures again.
+        """
         if name == "line":
             return _points(torch.tensor(LINE)[:, None], name), None, None
         if name == "plane":
@@ -71,7 +75,11 @@ def training_set(name: str, settings: Settings) -> Cell:
         gaps = torch.cdist(points, points).fill_diagonal_(torch.inf).min(1).values
         found = {
             "point": (("image", "axis"), points.numpy(), about("training point")),
-            "spacing": ((), float(gaps.median()), about("median distance between neighbouring training points")),
+            "spacing": (
+                (),
+                float(gaps.median()),
+                about("median distance between neighbouring training points"),
+            ),
         }
         if mean is not None:
             found["picture"] = (
@@ -85,7 +93,9 @@ def training_set(name: str, settings: Settings) -> Cell:
 
 
 def dial(name: str, degree: int | None, settings: Settings) -> Cell:
-    """Samples of one degree (None: the ideal denoiser): novelty, escape, distances to the ideal's samples and to the law."""
+    """Samples of one degree (None: the ideal denoiser): novelty, escape, distances to the ideal's
+    samples and to the law.
+    """
     label = "ideal" if degree is None else f"degree {degree}"
 
     def run(work: Work) -> dict[str, xr.Dataset]:
@@ -103,31 +113,59 @@ def dial(name: str, degree: int | None, settings: Settings) -> Cell:
         foretold = (kept - law.push(start)).flatten(1).norm(dim=1) if law else torch.zeros(len(x))
         dims, nan = ("family", "seed"), torch.nan
         values = {
-            "distance": (near.distance.double(), "distance to the nearest training point, NaN where the sample left"),
-            "copied": (near.copy.double(), "copy of a training point: distance ratio below 1/3, NaN where the sample left"),
+            "distance": (
+                near.distance.double(),
+                "distance to the nearest training point, NaN where the sample left",
+            ),
+            "copied": (
+                near.copy.double(),
+                "copy of a training point: distance ratio below 1/3, NaN where the sample left",
+            ),
             "from_ideal": (apart, "distance from the ideal denoiser's sample of the same seed"),
             "from_law": (foretold, "distance from what the law foretells for the same seed"),
         }
-        found = {k: (dims, torch.where(stays, v, nan).numpy()[None], about(text)) for k, (v, text) in values.items()}
+        found = {
+            k: (dims, torch.where(stays, v, nan).numpy()[None], about(text))
+            for k, (v, text) in values.items()
+        }
         found["escape"] = (
             ("family",),
             [0.0 if law is None else law.escape],
             about("share of trajectories that leave, from the law"),
         )
-        found["sample"] = ((*dims, "axis"), torch.where(stays[:, None], x.flatten(1), nan).numpy()[None], about("sample"))
+        found["sample"] = (
+            (*dims, "axis"),
+            torch.where(stays[:, None], x.flatten(1), nan).numpy()[None],
+            about("sample"),
+        )
         if name == "line" and law:
             axis = torch.linspace(-REACH, REACH, settings.pixels, dtype=torch.float64)
             density = law.log_prob(axis.reshape(-1, 1, 1, 1)).exp()
-            found["density"] = (("family", "x"), density.numpy()[None], about("density of the law", "1 per unit length"))
+            found["density"] = (
+                ("family", "x"),
+                density.numpy()[None],
+                about("density of the law", "1 per unit length"),
+            )
             found["x"] = ("x", axis.numpy(), about("position"))
         groups = {name: xr.Dataset(found, {"family": [label], "seed": np.arange(len(x))})}
         if mean is not None:
             few = torch.where(stays[:8, None], x[:8].flatten(1), nan)
-            variable = (("family", "seed", "channel", "row", "column"), _pictures(few, mean, directions)[None], about("sample"))
-            groups["pictures"] = xr.Dataset({"picture": variable}, {"family": [label], "seed": np.arange(len(few))})
+            variable = (
+                ("family", "seed", "channel", "row", "column"),
+                _pictures(few, mean, directions)[None],
+                about("sample"),
+            )
+            groups["pictures"] = xr.Dataset(
+                {"picture": variable}, {"family": [label], "seed": np.arange(len(few))}
+            )
         return groups
 
-    return Cell(f"{name}, {label}", run, after=(f"data {name}",), seconds=5 if degree is None else 2 * degree)
+    return Cell(
+        f"{name}, {label}",
+        run,
+        after=(f"data {name}",),
+        seconds=5 if degree is None else 2 * degree,
+    )
 
 
 def _pictures(points: Tensor, mean: Tensor, directions: Tensor) -> np.ndarray:
@@ -136,12 +174,17 @@ def _pictures(points: Tensor, mean: Tensor, directions: Tensor) -> np.ndarray:
 
 def grid(settings: Settings) -> list[Cell]:
     sets = [training_set(name, settings) for name in SETS]
-    return sets + [dial(name, degree, settings) for name in SETS for degree in (*settings.degrees, None)]
+    return sets + [
+        dial(name, degree, settings) for name in SETS for degree in (*settings.degrees, None)
+    ]
 
 
 STUDY = Study(
     name="degree",
-    question="At what degree does a polynomial denoiser stop inventing and start to copy, and what gets lost on the way?",
+    question=(
+        "At what degree does a polynomial denoiser stop inventing and start to copy, and "
+        "what gets lost on the way?"
+    ),
     settings=Settings(),
     cells=grid,
     presets={

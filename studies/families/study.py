@@ -1,15 +1,16 @@
-"""Five denoiser families, the same images, the same seeds: who copies, who invents, and what was predictable."""
+"""Five denoiser families, the same images, the same seeds: who copies, who invents, and what was
+predictable.
+"""
 
 from dataclasses import dataclass, field
 
-from archbias import cells
-from archbias.analytic.ideal import Ideal
-from archbias.analytic.linear import Linear
 from archbias.denoise import Spec
 from archbias.nets.shallow import Shallow
+from archbias.nets.train import Train
 from archbias.nets.unet import UNet
-from archbias.study import Images, Study
-from archbias.train import Train
+from archbias.posteriors.ideal import Ideal
+from archbias.regressions.linear import Linear
+from archbias.study import Images, Study, cells
 
 SHORT = Train(steps=1000, batch=128, learning_rate=1e-2, warmup=0, clip=0.0, ema=0.98)
 
@@ -32,14 +33,24 @@ def grid(settings: Settings) -> list[cells.Cell]:
     specs = settings.families
     predictors = [cells.mean_image(settings)]
     predictors += [cells.predicted("ideal", Ideal(), settings)]
-    predictors += [cells.law_of(label, spec, settings) for label, spec in specs.items() if isinstance(spec, Linear)]
-    sampled = [cells.sampled(label, spec, settings, seconds=60 if spec.trained else 5) for label, spec in specs.items()]
+    predictors += [
+        cells.law_of(label, spec, settings)
+        for label, spec in specs.items()
+        if isinstance(spec, Linear)
+    ]
+    sampled = [
+        cells.sampled(label, spec, settings, seconds=60 if spec.trained else 5)
+        for label, spec in specs.items()
+    ]
     return sampled + predictors + [cells.compared(label, predictors, settings) for label in specs]
 
 
 STUDY = Study(
     name="families",
-    question="Fitted to the same images and started from the same noise, which families copy, which invent, and who foretells it?",
+    question=(
+        "Fitted to the same images and started from the same noise, which families copy, "
+        "which invent, and who foretells it?"
+    ),
     settings=Settings(),
     cells=grid,
     presets={
@@ -52,6 +63,10 @@ STUDY = Study(
             "families.unet": UNet(channels=8, levels=2, train=Train(steps=20)),
         },
         "laptop": {},
-        "paper": {"seeds": 100, "variance_seeds": 2000, "families.unet": UNet(channels=64, train=Train(steps=50_000))},
+        "paper": {
+            "seeds": 100,
+            "variance_seeds": 2000,
+            "families.unet": UNet(channels=64, train=Train(steps=50_000)),
+        },
     },
 )

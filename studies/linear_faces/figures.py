@@ -28,7 +28,9 @@ def agreement(ds: xr.Dataset) -> Figure:
 
 
 def power(ds: xr.Dataset) -> Figure:
-    """One panel per restriction: power relative to the data's; the law (line), its samples (dots), the network (dashes)."""
+    """One panel per restriction: power relative to the data's; the law (line), its samples (dots),
+    the network (dashes).
+    """
     families = [str(f) for f in ds["family"].values]
     networks = [f for f in families if f.startswith("unet")]
     shown = [f for f in families if f not in networks]
@@ -40,19 +42,40 @@ def power(ds: xr.Dataset) -> Figure:
     rows = -(-len(shown) // 3)
     inches = mpl.rcParams["figure.figsize"][0]
     figure = Figure(figsize=(inches, 0.3 * rows * inches + 0.4), layout="constrained")
-    for k, axes in enumerate(figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False).flat):
+    for k, axes in enumerate(
+        figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False).flat
+    ):
         if k >= len(shown):
             axes.set_axis_off()
             continue
         axes.axhline(0, color="0.6", linewidth=0.8, label="training images")
         for name in networks:
-            axes.plot(frequency, decibel(ds["power"].sel(family=name).mean("seed")), "--", color="0.5", label=name)
+            axes.plot(
+                frequency,
+                decibel(ds["power"].sel(family=name).mean("seed")),
+                "--",
+                color="0.5",
+                label=name,
+            )
         color = plots.color(shown[k])
         if shown[k] in ds["law"].values:
-            axes.plot(frequency, decibel(ds["law_power"].sel(law=shown[k])), color="black", linewidth=1, label="law")
+            axes.plot(
+                frequency,
+                decibel(ds["law_power"].sel(law=shown[k])),
+                color="black",
+                linewidth=1,
+                label="law",
+            )
         found = decibel(ds["power"].sel(family=shown[k]).mean("seed"))
         axes.plot(
-            frequency, found, "o", color=color, markersize=3.5, markeredgecolor="black", markeredgewidth=0.3, label="samples"
+            frequency,
+            found,
+            "o",
+            color=color,
+            markersize=3.5,
+            markeredgecolor="black",
+            markeredgewidth=0.3,
+            label="samples",
         )
         axes.set_title(shown[k])
         axes.set_ylim(-14, 8)

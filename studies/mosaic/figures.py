@@ -11,11 +11,17 @@ FALLING = ("ls falling", "els falling", "bbels falling", "es", "ideal")
 
 def figures(tree: xr.DataTree) -> dict:
     """One mosaic for each machine, entropy against noise for fixed and for falling scales."""
-    samples, mosaic, beliefs = (tree[name].to_dataset() for name in ("samples", "mosaic", "beliefs"))
+    samples, mosaic, beliefs = (
+        tree[name].to_dataset() for name in ("samples", "mosaic", "beliefs")
+    )
     made = {}
     for family in map(str, mosaic["family"].values):
         one = xr.merge(
-            [samples["sample"].sel(family=family), mosaic[["source", "consistent"]].sel(family=family)], compat="override"
+            [
+                samples["sample"].sel(family=family),
+                mosaic[["source", "consistent"]].sel(family=family),
+            ],
+            compat="override",
         )
         made[f"mosaic-{family.replace(' ', '-')}"] = plots.mosaic(one)
     entropy = beliefs["entropy"].mean(("row", "column"), keep_attrs=True)
@@ -28,7 +34,9 @@ def figures(tree: xr.DataTree) -> dict:
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
-    """One row per machine: copies, how many images a sample is made of, how exactly, and how unsure a pixel is on the way."""
+    """One row per machine: copies, how many images a sample is made of, how exactly, and how unsure
+    a pixel is on the way.
+    """
     rows = []
     mosaic, novelty, beliefs = tree["mosaic"], tree["novelty"], tree["beliefs"]
     for family in map(str, mosaic["family"].values):
@@ -43,8 +51,12 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
                 "copies": f"{int(copies.sum())} of {copies.sizes['seed']}",
                 "images in a sample": f"{np.median([len(np.unique(s)) for s in sources]):.0f}",
                 "largest share": f"{np.median(largest):.0%}",
-                "pixels equal to their source": f"{float(mosaic['consistent'].sel(family=family).median()):.0%}",
-                f"effective sources at sigma {middle:.2g}": f"{float(np.exp(entropy.sel(sigma=middle).mean())):.3g}",
+                "pixels equal to their source": (
+                    f"{float(mosaic['consistent'].sel(family=family).median()):.0%}"
+                ),
+                f"effective sources at sigma {middle:.2g}": (
+                    f"{float(np.exp(entropy.sel(sigma=middle).mean())):.3g}"
+                ),
             }
         )
     return pd.DataFrame(rows)

@@ -1,4 +1,6 @@
-"""Score machines as patchworks: whose pixels are they, how sure is each of them, and when does a machine copy?"""
+"""Score machines as patchworks: whose pixels are they, how sure is each of them, and when does a
+machine copy?
+"""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,20 +9,21 @@ import numpy as np
 import torch
 import xarray as xr
 
-from archbias import cells
-from archbias.analytic.score_machines import BBELS, ELS, ES, LS, MachineDenoiser
 from archbias.data import ImageSet
 from archbias.denoise import Spec
-from archbias.results import about
-from archbias.study import Images, Study, Work
-from archbias.windows import published
+from archbias.posteriors.score_machines import BBELS, ELS, ES, LS, MachineDenoiser
+from archbias.posteriors.windows import published
+from archbias.store import about
+from archbias.study import Images, Study, Work, cells
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(cells.Settings):
-    """windows: fixed scales, crossed with the border mode. scale: the published schedule of the falling ones.
+    """windows: fixed scales, crossed with the border mode. scale: the published schedule of the
+    falling ones.
 
-    belief_seeds, belief_levels: for how many of the seeds, and at how many of the noise levels, each pixel's belief is kept.
+    belief_seeds, belief_levels: for how many of the seeds, and at how many of the noise levels,
+        each pixel's belief is kept.
     """
 
     windows: tuple[int, ...] = (3, 7, 15)
@@ -30,10 +33,14 @@ class Settings(cells.Settings):
 
 
 def machines(settings: Settings) -> dict[str, Spec]:
-    """Every machine of the study: each border mode at each fixed window and at the falling scale; ES and the ideal one."""
+    """Every machine of the study: each border mode at each fixed window and at the falling scale;
+    ES and the ideal one.
+    """
     schedule = published(settings.scale)
     modes = {"ls": LS, "els": ELS, "bbels": BBELS}
-    fixed = {f"{name} {k}": mode(window=k) for name, mode in modes.items() for k in settings.windows}
+    fixed = {
+        f"{name} {k}": mode(window=k) for name, mode in modes.items() for k in settings.windows
+    }
     falling = {f"{name} falling": mode(window=schedule) for name, mode in modes.items()}
     inside = {f"els inside {k}": ELS(window=k, wrap=False) for k in settings.windows}
     return (
@@ -44,7 +51,9 @@ def machines(settings: Settings) -> dict[str, Spec]:
 def watched(
     denoiser: MachineDenoiser, settings: Settings, images: ImageSet, progress
 ) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
-    """DDIM samples of the shared seeds, with the entropies (seed, level, row, column) met on the way and their levels."""
+    """DDIM samples of the shared seeds, with the entropies (seed, level, row, column) met on the
+    way and their levels.
+    """
     sigmas = settings.sigmas.tolist()
     kept = {round(i) for i in np.linspace(0, len(sigmas) - 2, settings.belief_levels)}
     y, entropy, levels = settings.start(images) * sigmas[0], [], []
@@ -64,7 +73,9 @@ def patchwork(label: str, spec: Spec, settings: Settings) -> cells.Cell:
     def run(work: Work) -> dict[str, xr.Dataset]:
         images = settings.data.load()
         denoiser = spec.fit(images)
-        x, entropy, levels = watched(denoiser, settings, images, lambda i, n: work.runtime.progress(i, n, label))
+        x, entropy, levels = watched(
+            denoiser, settings, images, lambda i, n: work.runtime.progress(i, n, label)
+        )
         found = denoiser.mosaic(x, settings.sigmas[-2].item())
         pixels = ("family", "seed", "row", "column")
 
@@ -73,11 +84,15 @@ def patchwork(label: str, spec: Spec, settings: Settings) -> cells.Cell:
 
         mosaic = xr.Dataset(
             {
-                "source": per_pixel(found.image, "training image the pixel comes from", "position in the set"),
+                "source": per_pixel(
+                    found.image, "training image the pixel comes from", "position in the set"
+                ),
                 "source_row": per_pixel(found.row, "row of the source", "pixel"),
                 "source_column": per_pixel(found.column, "column of the source", "pixel"),
                 "margin": per_pixel(
-                    found.margin, "distance to the second nearest window less that to the nearest", "pixel value"
+                    found.margin,
+                    "distance to the second nearest window less that to the nearest",
+                    "pixel value",
                 ),
                 "consistent": (
                     ("family", "seed"),
@@ -98,7 +113,12 @@ def patchwork(label: str, spec: Spec, settings: Settings) -> cells.Cell:
             {"family": [label], "seed": np.arange(len(entropy)), "sigma": levels},
         )
         samples = cells.dataset("sample", x, family=label)
-        return {"samples": samples, "novelty": cells.novelty_of(x, images, label), "mosaic": mosaic, "beliefs": beliefs}
+        return {
+            "samples": samples,
+            "novelty": cells.novelty_of(x, images, label),
+            "mosaic": mosaic,
+            "beliefs": beliefs,
+        }
 
     return cells.Cell(label, run, seconds=2 if label.startswith(("ls", "ideal")) else 60)
 
@@ -109,7 +129,10 @@ def grid(settings: Settings) -> list[cells.Cell]:
 
 STUDY = Study(
     name="mosaic",
-    question="From which training images do the pixels of a score machine's samples come, and when does it copy?",
+    question=(
+        "From which training images do the pixels of a score machine's samples come, and "
+        "when does it copy?"
+    ),
     settings=Settings(seeds=6),
     cells=grid,
     presets={
@@ -121,6 +144,10 @@ STUDY = Study(
             "belief_levels": 3,
         },
         "laptop": {"data": Images(name="fashion_mnist", n=200), "seeds": 4},
-        "faces": {"data": Images(name="celeba", n=1000, size=32), "scale": "celeba-resnet", "seeds": 4},
+        "faces": {
+            "data": Images(name="celeba", n=1000, size=32),
+            "scale": "celeba-resnet",
+            "seeds": 4,
+        },
     },
 )

@@ -17,7 +17,9 @@ TITLES = {
     "one number, trained": "one number,\ntrained: a curve",
     "ideal": "ideal\nit copies",
 }
-SHADES = dict(zip(TITLES, ("#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#d55e00"), strict=True))
+SHADES = dict(
+    zip(TITLES, ("#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#d55e00"), strict=True)
+)
 LAW = ("#eef1f5", "#d9dfe8", "#bfc9d8", "#a3b1c6")
 SHARES = (0.95, 0.8, 0.6, 0.35)  # of the law's mass, enclosed by the levels drawn
 DOTS = 400
@@ -41,7 +43,9 @@ def _canvas(tree: xr.DataTree) -> tuple[Figure, np.ndarray, list[str], list[str]
     axes = figure.subplots(len(targets), len(families) + 1, squeeze=False)
     for i, name in enumerate(targets):
         axes[i, 0].set_ylabel(name)
-        axes[i, 0].plot(*tree["data"]["point"].sel(target=name).values.T, ".", color="black", markersize=1.6)
+        axes[i, 0].plot(
+            *tree["data"]["point"].sel(target=name).values.T, ".", color="black", markersize=1.6
+        )
         for ax in axes[i]:
             ax.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xticks=[], yticks=[], aspect="equal")
             ax.spines[:].set(visible=True, color="0.85")
@@ -52,15 +56,27 @@ def _canvas(tree: xr.DataTree) -> tuple[Figure, np.ndarray, list[str], list[str]
 
 
 def panels(tree: xr.DataTree) -> Figure:
-    """Samples as dots, the law that foretold them in grey: a row per set, a column per architecture."""
+    """Samples as dots, the law that foretold them in grey: a row per set, a column per
+    architecture.
+    """
     figure, axes, targets, families = _canvas(tree)
     for i, name in enumerate(targets):
         for j, family in enumerate(families):
             ax, one = axes[i, 1 + j], {"target": name, "family": family}
             _shade(ax, tree["densities"]["density"].sel(one))
             points = tree["points"]["sample"].sel(one).values[:DOTS]
-            ax.plot(*points.T, ".", color=SHADES.get(family, "black"), markersize=1.6, alpha=0.8, zorder=3)
-    figure.supxlabel("dots: samples, from the same noise in every column; grey: the law that foretells them, no training needed")
+            ax.plot(
+                *points.T,
+                ".",
+                color=SHADES.get(family, "black"),
+                markersize=1.6,
+                alpha=0.8,
+                zorder=3,
+            )
+    figure.supxlabel(
+        "dots: samples, from the same noise in every column; grey: the law that foretells them, no "
+        "training needed"
+    )
     return figure
 
 
@@ -69,7 +85,15 @@ def _shade(ax, density: xr.DataArray) -> None:
     if not np.isfinite(values).any():
         return
     levels = plots.laws.enclosing(values, SHARES)
-    ax.contourf(density["x"], density["y"], values, levels=levels, colors=LAW[-len(levels) :], extend="max", zorder=1)
+    ax.contourf(
+        density["x"],
+        density["y"],
+        values,
+        levels=levels,
+        colors=LAW[-len(levels) :],
+        extend="max",
+        zorder=1,
+    )
 
 
 def fields(tree: xr.DataTree) -> Figure:
@@ -78,7 +102,10 @@ def fields(tree: xr.DataTree) -> Figure:
     for i, name in enumerate(targets):
         data = tree["data"]["point"].sel(target=name).values
         for j, family in enumerate(families):
-            ax, arrows = axes[i, 1 + j], tree["fields"]["field"].sel(target=name, family=family).transpose("v", "u", "axis")
+            ax, arrows = (
+                axes[i, 1 + j],
+                tree["fields"]["field"].sel(target=name, family=family).transpose("v", "u", "axis"),
+            )
             ax.plot(*data.T, ".", color="0.8", markersize=1.2)
             ax.quiver(
                 arrows["u"],
@@ -92,7 +119,9 @@ def fields(tree: xr.DataTree) -> Figure:
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
-    """One row per set and architecture: distance to the nearest training point over the set's own spacing, and escapes."""
+    """One row per set and architecture: distance to the nearest training point over the set's own
+    spacing, and escapes.
+    """
     rows = []
     for name in map(str, tree["data"]["target"].values):
         data = tree["data"]["point"].sel(target=name).values

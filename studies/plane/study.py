@@ -1,4 +1,6 @@
-"""Five sets of points, the same noise, six architectures: what each generates, and the law that foretold it."""
+"""Five sets of points, the same noise, six architectures: what each generates, and the law that
+foretold it.
+"""
 
 from dataclasses import dataclass, field
 
@@ -7,18 +9,18 @@ import torch
 import xarray as xr
 
 from archbias import distributions, noise, sample, seeds
-from archbias.analytic.bottleneck import Bottleneck
-from archbias.analytic.ideal import Ideal
-from archbias.analytic.linear import Linear
-from archbias.analytic.polynomial import Polynomial
 from archbias.data.plane import SHAPES, plane
 from archbias.denoise import Spec, score_of
 from archbias.distributions import flow
 from archbias.metrics import novelty
 from archbias.nets.mlp import MLP
-from archbias.results import about
+from archbias.nets.train import Train
+from archbias.posteriors.ideal import Ideal
+from archbias.regressions.bottleneck import Bottleneck
+from archbias.regressions.linear import Linear
+from archbias.regressions.polynomial import Polynomial
+from archbias.store import about
 from archbias.study import Cell, Study, Work
-from archbias.train import Train
 
 REACH = 1.35  # half the side of the square that is drawn
 
@@ -60,13 +62,20 @@ def target(name: str, settings: Settings) -> Cell:
     def run(work: Work) -> dict[str, xr.Dataset]:
         points = plane(name, settings.n).images.flatten(1).numpy()
         variable = (("target", "image", "axis"), points[None], about("training point"))
-        return {"data": xr.Dataset({"point": variable}, {"target": [name], "image": np.arange(len(points)), "axis": ["x", "y"]})}
+        return {
+            "data": xr.Dataset(
+                {"point": variable},
+                {"target": [name], "image": np.arange(len(points)), "axis": ["x", "y"]},
+            )
+        }
 
     return Cell(f"data {name}", run, seconds=1)
 
 
 def generated(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
-    """Samples and their novelty, the law's density and escape where a law is known, the score field at one level."""
+    """Samples and their novelty, the law's density and escape where a law is known, the score field
+    at one level.
+    """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         images = plane(name, settings.n)
@@ -83,9 +92,21 @@ def generated(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
         return {
             "points": xr.Dataset(
                 {
-                    "sample": ((*dims, "seed", "axis"), x.flatten(1).numpy()[None, None], about("sample from the denoiser")),
-                    "distance": ((*dims, "seed"), distance[None, None], about("distance to the nearest training point")),
-                    "escape": (dims, np.array([[escape]]), about("share of trajectories that leave, from the law")),
+                    "sample": (
+                        (*dims, "seed", "axis"),
+                        x.flatten(1).numpy()[None, None],
+                        about("sample from the denoiser"),
+                    ),
+                    "distance": (
+                        (*dims, "seed"),
+                        distance[None, None],
+                        about("distance to the nearest training point"),
+                    ),
+                    "escape": (
+                        dims,
+                        np.array([[escape]]),
+                        about("share of trajectories that leave, from the law"),
+                    ),
                 },
                 labels | {"seed": np.arange(len(x)), "axis": ["x", "y"]},
             ),
@@ -107,7 +128,12 @@ def generated(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
                         about("score", "1 per unit length"),
                     )
                 },
-                labels | {"v": _axis("v", settings.arrows), "u": _axis("u", settings.arrows), "axis": ["x", "y"]},
+                labels
+                | {
+                    "v": _axis("v", settings.arrows),
+                    "u": _axis("u", settings.arrows),
+                    "axis": ["x", "y"],
+                },
             ),
         }
 
@@ -115,7 +141,9 @@ def generated(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
 
 
 def law(denoiser, sigmas: torch.Tensor, settings: Settings) -> tuple[torch.Tensor, float]:
-    """The density on the grid (y, x), NaN where no density in the plane is known; and the escape fraction."""
+    """The density on the grid (y, x), NaN where no density in the plane is known; and the escape
+    fraction.
+    """
     nothing = torch.full((settings.pixels, settings.pixels), torch.nan, dtype=torch.float64)
     try:
         found = distributions.generated_by(denoiser, sigmas)
@@ -147,13 +175,18 @@ def _axis(dimension: str, count: int) -> tuple:
 
 def grid(settings: Settings) -> list[Cell]:
     return [target(name, settings) for name in settings.targets] + [
-        generated(name, label, spec, settings) for name in settings.targets for label, spec in settings.families.items()
+        generated(name, label, spec, settings)
+        for name in settings.targets
+        for label, spec in settings.families.items()
     ]
 
 
 STUDY = Study(
     name="plane",
-    question="From the same five sets of points and the same noise, what does each architecture generate?",
+    question=(
+        "From the same five sets of points and the same noise, what does each architecture "
+        "generate?"
+    ),
     settings=Settings(),
     cells=grid,
     presets={
@@ -164,7 +197,9 @@ STUDY = Study(
             "steps": 6,
             "pixels": 11,
             "arrows": 5,
-            "families.one number, trained": MLP(width=(16, 1, 16), activation="leaky_relu", end="none", train=Train(steps=20)),
+            "families.one number, trained": MLP(
+                width=(16, 1, 16), activation="leaky_relu", end="none", train=Train(steps=20)
+            ),
         },
         "laptop": {},
         "paper": {"n": 2000, "seeds": 5000, "steps": 100, "pixels": 241},

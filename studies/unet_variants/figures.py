@@ -18,7 +18,8 @@ from archbias import plots
 from archbias.metrics.intervals import Interval, binomial, bootstrap
 from archbias.metrics.realism import Calibrated
 
-MOST = 14  # variants a figure has room for; of a crossed grid those with at most one change are shown
+# variants a figure has room for; of a crossed grid those with at most one change are shown
+MOST = 14
 CEILING = "#D55E00"
 LOOKS = {
     "": ("#000000", "o"),
@@ -31,7 +32,9 @@ LOOKS = {
 
 
 def figures(tree: xr.DataTree) -> dict:
-    """wall: samples beside training images; samples: without these; plane: how new, how real; loss: does the loss tell; agreement: which seeds; theory: what foretells them."""
+    """wall: samples beside training images; samples: without these; plane: how new, how real; loss:
+    does the loss tell; agreement: which seeds; theory: what foretells them.
+    """
     made = {
         "wall": wall(tree),
         "samples": wall(tree, neighbours=False),
@@ -50,13 +53,19 @@ def labels_of(tree: xr.DataTree, all_trainings: bool = True) -> dict[str, str]:
         known = known.sel(family=known["changes"] <= 1)
     if not all_trainings:
         known = known.sel(family=known["training"] == 1)
-    return dict(zip(map(str, known["family"].values), map(str, known["variant"].values), strict=True))
+    return dict(
+        zip(map(str, known["family"].values), map(str, known["variant"].values), strict=True)
+    )
 
 
 def look_of(tree: xr.DataTree, names: list[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each variant shown: a hue and a shape for what was changed, a shade for its value."""
+    """Colour and marker of each variant shown: a hue and a shape for what was changed, a shade for
+    its value.
+    """
     known = tree["variants"].to_dataset()
-    changed = dict(zip(map(str, known["variant"].values), map(str, known["changed"].values), strict=True))
+    changed = dict(
+        zip(map(str, known["variant"].values), map(str, known["changed"].values), strict=True)
+    )
     found = {}
     for name in names:
         alike = [n for n in names if changed[n] == changed[name]]
@@ -68,7 +77,9 @@ def look_of(tree: xr.DataTree, names: list[str]) -> dict[str, tuple[str, str]]:
 
 
 def novelty_of(tree: xr.DataTree) -> xr.DataArray:
-    """Distance of every sample (family, seed) to its nearest training image, over the median of it for held-out images."""
+    """Distance of every sample (family, seed) to its nearest training image, over the median of it
+    for held-out images.
+    """
     return tree["novelty"]["distance"] / tree["held_out"]["training_distance"].median()
 
 
@@ -80,10 +91,13 @@ def losses(tree: xr.DataTree) -> xr.DataArray:
 def wall(tree: xr.DataTree, seeds: int = 7, neighbours: bool = True) -> Figure:
     """One row per seed, one column per variant, the base trained a second time beside the base.
 
-    neighbours: beside each sample its nearest training image, which not every set allows to publish.
+    neighbours: beside each sample its nearest training image, which not every set allows to
+        publish.
     """
     labels, firsts = labels_of(tree), list(labels_of(tree, all_trainings=False))
-    again = [label for label, variant in labels.items() if variant == "base" and label != "base"][:1]
+    again = [label for label, variant in labels.items() if variant == "base" and label != "base"][
+        :1
+    ]
     chosen = [firsts[0], *again, *firsts[1:]]
     parts = {name: tree[name].to_dataset().sel(family=chosen) for name in ("samples", "novelty")}
     if not neighbours:
@@ -96,27 +110,48 @@ def wall(tree: xr.DataTree, seeds: int = 7, neighbours: bool = True) -> Figure:
 
 
 def plane(tree: xr.DataTree) -> Figure:
-    """How new against how real, one mark per network; held-out images, set against each other, are the goal."""
+    """How new against how real, one mark per network; held-out images, set against each other, are
+    the goal.
+    """
     novelty, frechet, labels = novelty_of(tree), tree["realism"]["frechet"], labels_of(tree)
     held = tree["held_out"].to_dataset()
     looks = look_of(tree, list(dict.fromkeys(labels.values())))
     figure = _page(0.55)
     axes = figure.subplots()
     low, high = np.quantile(held["frechet"], [0, 1])
-    quartiles = np.quantile(held["training_distance"] / held["training_distance"].median(), [0.25, 0.75])
-    axes.add_patch(Rectangle((low, quartiles[0]), high - low, np.ptp(quartiles), color="0.87", linewidth=0, zorder=0))
-    axes.annotate("held-out\nimages", (np.sqrt(low * high), 1), ha="center", va="center", color="0.4", fontstyle="italic")
+    quartiles = np.quantile(
+        held["training_distance"] / held["training_distance"].median(), [0.25, 0.75]
+    )
+    axes.add_patch(
+        Rectangle(
+            (low, quartiles[0]), high - low, np.ptp(quartiles), color="0.87", linewidth=0, zorder=0
+        )
+    )
+    axes.annotate(
+        "held-out\nimages",
+        (np.sqrt(low * high), 1),
+        ha="center",
+        va="center",
+        color="0.4",
+        fontstyle="italic",
+    )
     for label, variant in labels.items():
         color, marker = looks[variant]
         v, x = bootstrap(novelty.sel(family=label).values), float(frechet.sel(family=label))
         first = label == variant
         axes.plot([x, x], [v.low, v.high], color=color, linewidth=1.5)
-        fill = {"markeredgecolor": "white", "label": plots.styles.plain(variant)} if first else {"markerfacecolor": "white"}
+        fill = (
+            {"markeredgecolor": "white", "label": plots.styles.plain(variant)}
+            if first
+            else {"markerfacecolor": "white"}
+        )
         axes.plot(x, v.value, marker, color=color, markersize=9 if first else 7, zorder=4, **fill)
     _frechet_ticks(axes.xaxis, axes.set_xscale)
     axes.margins(0.08)
     axes.invert_xaxis()
-    axes.set_xlabel("more real  →\nFrechet distance to held-out images, random convolutional features")
+    axes.set_xlabel(
+        "more real  →\nFrechet distance to held-out images, random convolutional features"
+    )
     axes.set_ylabel("distance to nearest training image\n(median held-out image = 1)   newer  →")
     handles = axes.get_legend_handles_labels()[0]
     handles += [_hollow("trained again")] if len(labels) > len(looks) else []
@@ -125,8 +160,15 @@ def plane(tree: xr.DataTree) -> Figure:
 
 
 def loss(tree: xr.DataTree) -> Figure:
-    """Does the error say what is drawn? Novelty and unlikeness against the denoising error on training and held-out images."""
-    novelty, frechet, error, held = novelty_of(tree), tree["realism"]["frechet"], losses(tree), tree["held_out"]["frechet"]
+    """Does the error say what is drawn? Novelty and unlikeness against the denoising error on
+    training and held-out images.
+    """
+    novelty, frechet, error, held = (
+        novelty_of(tree),
+        tree["realism"]["frechet"],
+        losses(tree),
+        tree["held_out"]["frechet"],
+    )
     labels = labels_of(tree)
     looks = look_of(tree, list(dict.fromkeys(labels.values())))
     figure = _page(0.5)
@@ -141,8 +183,25 @@ def loss(tree: xr.DataTree) -> Figure:
         left.plot([seen] * 2, [v.low, v.high], color=color, linewidth=1.2)
         for axes, height in ((left, v.value), (right, apart)):
             axes.plot([seen, unseen], [height] * 2, color=color, linewidth=1.2)
-            axes.plot([seen], [height], marker, color=color, markersize=6.5, markeredgecolor="white", label=name, zorder=3)
-            axes.plot([unseen], [height], marker, color=color, markersize=5, markerfacecolor="white", zorder=3)
+            axes.plot(
+                [seen],
+                [height],
+                marker,
+                color=color,
+                markersize=6.5,
+                markeredgecolor="white",
+                label=name,
+                zorder=3,
+            )
+            axes.plot(
+                [unseen],
+                [height],
+                marker,
+                color=color,
+                markersize=5,
+                markerfacecolor="white",
+                zorder=3,
+            )
     left.set_title("how new (held-out image = 1)")
     right.set_title("how unreal (grey: held-out images)")
     left.set_ylabel("distance to nearest training image")
@@ -151,7 +210,11 @@ def loss(tree: xr.DataTree) -> Figure:
     for axes in (left, right):
         axes.set_xlabel("denoising error (squared pixel value)")
         axes.locator_params(axis="x", nbins=4)
-    handles = [*left.get_legend_handles_labels()[0], _hollow("error on training", "0.3"), _hollow("error on held-out")]
+    handles = [
+        *left.get_legend_handles_labels()[0],
+        _hollow("error on training", "0.3"),
+        _hollow("error on held-out"),
+    ]
     figure.legend(handles=handles, loc="outside right center")
     return figure
 
@@ -164,11 +227,15 @@ def _frechet_ticks(axis: Axis, scale: Callable[[str], None]) -> None:
 
 
 def _hollow(name: str, fill: str = "white") -> Line2D:
-    return Line2D([], [], marker="o", color="0.3", markerfacecolor=fill, linestyle="none", label=name)
+    return Line2D(
+        [], [], marker="o", color="0.3", markerfacecolor=fill, linestyle="none", label=name
+    )
 
 
 def agreement(tree: xr.DataTree) -> Figure:
-    """Left: median r between variants, the ceiling on the diagonal. Right: the same seed by seed, sorted."""
+    """Left: median r between variants, the ceiling on the diagonal. Right: the same seed by seed,
+    sorted.
+    """
     between = tree["pairs"]["between"]
     names = list(labels_of(tree, all_trainings=False))
     between = between.sel(variant=names, other=names)
@@ -179,7 +246,9 @@ def agreement(tree: xr.DataTree) -> Figure:
     return figure
 
 
-def _matrix(axes: Axes, median: xr.DataArray, names: list[str], looks: dict[str, tuple[str, str]]) -> None:
+def _matrix(
+    axes: Axes, median: xr.DataArray, names: list[str], looks: dict[str, tuple[str, str]]
+) -> None:
     values = median.transpose("variant", "other").values
     apart = values[~np.eye(len(values), dtype=bool)]
     low, high = np.nanmin(apart, initial=1.0), np.nanmax(values, initial=-1.0)
@@ -197,10 +266,16 @@ def _matrix(axes: Axes, median: xr.DataArray, names: list[str], looks: dict[str,
                 fontsize="small",
             )
         if i == j:
-            axes.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=CEILING, linewidth=2))
+            axes.add_patch(
+                Rectangle(
+                    (j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=CEILING, linewidth=2
+                )
+            )
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
-    for tick, name in zip([*axes.get_xticklabels(), *axes.get_yticklabels()], 2 * names, strict=True):
+    for tick, name in zip(
+        [*axes.get_xticklabels(), *axes.get_yticklabels()], 2 * names, strict=True
+    ):
         tick.set(color=plots.readable(looks[name][0]), fontweight="bold")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -208,16 +283,39 @@ def _matrix(axes: Axes, median: xr.DataArray, names: list[str], looks: dict[str,
 
 
 def _by_seed(axes: Axes, values: np.ndarray) -> None:
-    """values (V, V, seeds): for each seed the range over pairs of variants, their median, and the median of the ceilings."""
+    """values (V, V, seeds): for each seed the range over pairs of variants, their median, and the
+    median of the ceilings.
+    """
     apart = values[np.triu_indices(len(values), 1)]
     ceiling = np.diagonal(values).T
     ceiling = ceiling[np.isfinite(ceiling).all(1)]
     order = np.argsort(np.median(apart, 0))
     rank = np.arange(1, len(order) + 1)
-    axes.vlines(rank, apart.min(0)[order], apart.max(0)[order], color="0.8", linewidth=2.5, label="pairs of variants: range")
-    axes.plot(rank, np.median(apart, 0)[order], "o", color="#2060A0", markersize=3.5, label="pairs of variants: median")
+    axes.vlines(
+        rank,
+        apart.min(0)[order],
+        apart.max(0)[order],
+        color="0.8",
+        linewidth=2.5,
+        label="pairs of variants: range",
+    )
+    axes.plot(
+        rank,
+        np.median(apart, 0)[order],
+        "o",
+        color="#2060A0",
+        markersize=3.5,
+        label="pairs of variants: median",
+    )
     if len(ceiling):
-        axes.plot(rank, np.median(ceiling, 0)[order], "_", color=CEILING, markeredgewidth=1.8, label="trained again: median")
+        axes.plot(
+            rank,
+            np.median(ceiling, 0)[order],
+            "_",
+            color=CEILING,
+            markeredgewidth=1.8,
+            label="trained again: median",
+        )
     axes.set_xlabel("seed, sorted by agreement")
     axes.set_ylabel("Pearson r of two samples")
     axes.set_ylim(None, 1.0)
@@ -226,7 +324,9 @@ def _by_seed(axes: Axes, values: np.ndarray) -> None:
 
 
 def theory(tree: xr.DataTree) -> Figure:
-    """What foretells each variant's samples: the linear law, the base, and as bands the same variant trained again and the mean."""
+    """What foretells each variant's samples: the linear law, the base, and as bands the same
+    variant trained again and the mean.
+    """
     firsts = list(labels_of(tree, all_trainings=False))
     ds = tree["agreement"].to_dataset().sel(family=firsts)
     figure = _page(0.16 + 0.065 * len(firsts))
@@ -240,14 +340,19 @@ def _page(height: float) -> Figure:
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
-    """One row per network: what it is, its error, how new and how real its samples are, and whom they agree with."""
+    """One row per network: what it is, its error, how new and how real its samples are, and whom
+    they agree with.
+    """
     known, r = tree["variants"].to_dataset(), tree["agreement"]["r"]
     novelty, error = novelty_of(tree), losses(tree)
     ratio, frechet = tree["novelty"]["distance_ratio"], tree["realism"]["frechet"]
     windows, likely = percentile(tree, "patch_distance"), percentile(tree, "log_likelihood")
     rows = []
     for family in map(str, known["family"].values):
-        one, copies = known.sel(family=family), tree["novelty"]["copy"].sel(family=family).values.astype(bool)
+        one, copies = (
+            known.sel(family=family),
+            tree["novelty"]["copy"].sel(family=family).values.astype(bool),
+        )
         row = {
             "network": family,
             "parameters": int(one["parameters"]),
@@ -256,22 +361,33 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
             "error, held out": f"{float(error.sel(family=family, images='held out')):.4f}",
             "novelty": _interval(bootstrap(novelty.sel(family=family).values)),
             "nearest / second": f"{float(ratio.sel(family=family).median()):.2f}",
-            "copies": f"{copies.sum()} of {len(copies)}, {_interval(binomial(int(copies.sum()), len(copies)))}",
+            "copies": (
+                f"{copies.sum()} of {len(copies)}, "
+                f"{_interval(binomial(int(copies.sum()), len(copies)))}"
+            ),
             "Frechet": f"{float(frechet.sel(family=family)):.3g}",
             "windows, percentile": f"{float(windows.sel(family=family).median()):.2f}",
             "likelihood, percentile": f"{float(likely.sel(family=family).median()):.2f}",
         }
         for predictor in ("base", "replicate", "wiener law", "mean image"):
             if predictor in r["predictor"].values:
-                row[f"r, {predictor}"] = _interval(bootstrap(r.sel(family=family, predictor=predictor).values))
+                row[f"r, {predictor}"] = _interval(
+                    bootstrap(r.sel(family=family, predictor=predictor).values)
+                )
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def percentile(tree: xr.DataTree, measure: str) -> xr.DataArray:
-    """Percentile (family, seed) of a measure of each sample among the held-out images'; 0.5 is like those."""
+    """Percentile (family, seed) of a measure of each sample among the held-out images'; 0.5 is like
+    those.
+    """
     value, reference = tree["realism"][measure], torch.from_numpy(tree["held_out"][measure].values)
-    found = Calibrated(torch.from_numpy(value.values.ravel()), reference).percentile.numpy().reshape(value.shape)
+    found = (
+        Calibrated(torch.from_numpy(value.values.ravel()), reference)
+        .percentile.numpy()
+        .reshape(value.shape)
+    )
     return xr.DataArray(found, value.coords, value.dims)
 
 

@@ -1,1 +1,0 @@
-"""Denoisers fitted in closed form."""

@@ -1,0 +1,306 @@
+"""The study of score machines: its statistics against independent computations, and the whole of it
+at toy size.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import archbias
+from archbias import noise, study
+from archbias.data import ImageSet
+from archbias.errors import InputError
+from archbias.metrics import agreement, parts
+from archbias.nets.resnet import ResNet
+from archbias.nets.train import Train
+from archbias.posteriors import calibrate
+from archbias.posteriors.score_machines import BBELS, LS
+
+FOLDER = Path(__file__).parents[2] / "studies" / "score_machines"
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return study.load(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def functions():
+    """The study file as a module."""
+    spec = importlib.util.spec_from_file_location("score_machines_study", FOLDER / "study.py")
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def ran(asked, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("score_machines")
+    settings = asked.configure("toy")
+    state = study.run(asked, settings, folder)
+    assert not state.failed
+    return settings, folder, archbias.open_study(folder)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_r_within_a_mask_against_numpy(functions):
+    x, p = random(5, 3, 8, 8), random(5, 3, 8, 8, seed=1)
+    mask = random(5, 8, 8, seed=2) > 0.2
+    found = functions.masked_r(x, p, mask)
+    for k in range(5):
+        a, b = x[k][:, mask[k]].double().numpy().ravel(), p[k][:, mask[k]].double().numpy().ravel()
+        assert found[k].item() == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-12)
+    everything = torch.ones(5, 8, 8, dtype=torch.bool)
+    torch.testing.assert_close(functions.masked_r(x, p, everything), agreement.pearson_r(x, p))
+
+
+def test_foreground_is_what_differs_from_the_border(functions):
+    x = torch.full((1, 3, 10, 10), 0.3)
+    x[:, 0, 3:7, 2:8] = -1.0  # a thing of 24 pixels on a plain ground
+    masks = functions.regions(x)
+    want = torch.zeros(10, 10, dtype=torch.bool)
+    want[3:7, 2:8] = True
+    assert torch.equal(masks["foreground"][0], want)
+    assert torch.equal(masks["background"], ~masks["foreground"])
+    assert torch.equal(masks["border"], ~masks["centre"])
+    assert masks["centre"][0, 2:8, 2:8].all()
+    assert masks["centre"].sum() == 64  # |p - 4.5| < 3.54 in rows and in columns
+    noisy = functions.regions(random(4, 3, 16, 16))
+    assert (noisy["foreground"].sum((1, 2)) == 128).all()
+
+
+def test_labels_go_round_and_predictions_follow_them(functions, asked):
+    x = torch.cat([torch.full((3, 1, 8, 8), -0.5), torch.full((3, 1, 8, 8), 0.5)]) + 0.1 * random(
+        6, 1, 8, 8
+    )
+    images = ImageSet.from_array(x, labels=torch.tensor([4, 4, 4, 9, 9, 9]))
+    assert functions.labels_of(images, range(5), True).tolist() == [4, 9, 4, 9, 4]
+    assert functions.labels_of(images, range(5), False) is None
+    settings = asked.configure("toy")
+    means = functions.by_label(images, True, settings, functions.mean_image)
+    torch.testing.assert_close(means[0], x[:3].double().mean(0).float())
+    torch.testing.assert_close(means[1], x[3:].double().mean(0).float())
+    torch.testing.assert_close(
+        functions.by_label(images, False, settings, functions.mean_image)[1],
+        x.double().mean(0).float(),
+    )
+    drawn = functions.by_label(images, True, settings, functions.gaussian)
+    assert drawn[0].mean() < -0.3 < 0.3 < drawn[1].mean()
+
+
+def test_pixels_a_machine_leaves_alone_are_those_equal_to_their_source(functions):
+    """Theorem 4.1: at vanishing noise a call puts the centre of the nearest training window at
+    every pixel.
+    """
+    images = ImageSet.from_array(random(6, 1, 8, 8))
+    machine = BBELS(window=3).fit(images)
+    x = archbias.sample.ddim(
+        machine, archbias.seeds.normal(range(3), images.shape), noise.cosine(20)
+    )
+    found = machine.mosaic(x)
+    moved = (machine(x, 1e-3) - x).abs().amax(1).double()
+    clear = found.margin > 0.05  # no second window nearly as near
+    assert clear.float().mean() > 0.8
+    torch.testing.assert_close(moved[clear], found.difference[clear], atol=1e-5, rtol=0)
+    assert 0.3 < found.consistent.mean() < 1
+    torch.testing.assert_close(functions.settled(machine, images.images, None), images.images)
+    assert (machine.mosaic(images.images).consistent == 1).all()
+
+
+def test_one_measurement_serves_both_protocols_that_follow_a_network():
+    images = ImageSet.from_array(random(12, 1, 8, 8))
+    network = ResNet(depth=2, width=4, train=Train(steps=3, batch=4)).fit(images)
+    settings = dict(fit_seeds=range(90, 93), windows=(3, 5, 7), sigmas=noise.cosine(5))
+    found = calibrate.calibrate(network, LS(), images, protocol="cosine", **settings)
+    want = calibrate.calibrate(network, LS(), images, protocol="monotone", **settings)
+    other = found.under("monotone")
+    assert (other.schedule, other.protocol) == (want.schedule, "monotone")
+    assert torch.equal(other.choice, want.choice)
+    assert found.under("cosine").schedule == found.schedule
+    with pytest.raises(InputError, match="calibrate again"):
+        found.under("held-out")
+
+
+def test_settings_choose_sets_and_say_what_is_missing(asked, tmp_path):
+    settings = asked.configure(
+        "laptop", {"sets": "fashion_mnist", "celeba.root": "faces", "mnist.n": 500}
+    )
+    names = {c.name for c in asked.plan(settings)}
+    assert {"fashion_mnist resnet", "fashion_mnist resnet parts"} <= names
+    assert not any(n.startswith(("celeba", "mnist", "cifar10")) for n in names)
+    assert (settings.celeba.root, settings.mnist.n) == ("faces", 500)
+    everything = {c.name for c in asked.plan(asked.configure("paper"))}
+    assert {
+        "cifar10 unet, attention compare",
+        "celeba unet bbels, published",
+        "mnist unet, circular els, held-out",
+    } <= everything
+    for wrong, said in (
+        ({"rows": "celeba renset"}, "SET NETWORK"),
+        ({"data": "mnist"}, "own settings"),
+        ({"sets": "x"}, "sets are"),
+    ):
+        with pytest.raises(InputError, match=said):
+            asked.plan(asked.configure("laptop", wrong))
+    absent = asked.configure(
+        "toy", {"sets": "mnist", "rows": "mnist resnet", "mnist.root": str(tmp_path)}
+    )
+    state = study.run(asked, absent, tmp_path / "run")
+    assert "wanted MNIST" in state.failed["mnist resnet"]
+    assert str(tmp_path) in state.failed["mnist resnet"]
+
+
+@pytest.mark.slow
+def test_scales_are_fitted_on_other_seeds_and_kept_seed_by_seed(ran):
+    settings, _, tree = ran
+    calibration = tree["calibration"].to_dataset()
+    assert not set(calibration["fit_seed"].values) & set(range(settings.seeds))
+    choice = calibration["choice"].sel(family="fashion_mnist resnet", machine="bbels")
+    assert set(np.unique(choice)) <= {3, 5, 9}
+    for protocol, statistic in (("cosine", "score_cosine"), ("monotone", "score_error")):
+        one = calibration.sel(
+            family="fashion_mnist resnet", machine="bbels", protocol=protocol
+        ).sortby("sigma", ascending=False)
+        values = one[statistic]
+        if protocol == "cosine":
+            want = values["window"].values[values.argmax("window").values]
+            np.testing.assert_array_equal(one["choice"].values, want)
+            np.testing.assert_array_equal(
+                one["scale"].values, np.quantile(want, 0.5, axis=1, method="lower")
+            )
+        else:
+            assert (one["scale"].diff("sigma") <= 0).all()
+
+
+@pytest.mark.slow
+def test_agreement_is_that_of_the_stored_pictures(ran):
+    _, _, tree = ran
+    row, network = "fashion_mnist unet, attention", "unet, attention"
+    x = torch.from_numpy(tree["fashion_mnist/samples/sample"].sel(family=network).values)
+    p = torch.from_numpy(
+        tree["fashion_mnist/predictions/prediction"].sel(family=network, predictor="bbels").values
+    )
+    r = tree["agreement"]["r"].sel(family=row)
+    np.testing.assert_allclose(
+        r.sel(predictor="bbels").values, agreement.pearson_r(x, p).numpy(), atol=1e-12
+    )
+    known = {
+        "bbels",
+        "bbels, held-out",
+        "bbels, monotone",
+        "ls",
+        "ideal",
+        "es",
+        "wiener",
+        "mean image",
+        "replicate",
+        "another seed",
+    }
+    assert r.sel(predictor=sorted(known)).notnull().all()
+    assert r.sel(predictor="els").isnull().all()  # its border is bbELS's
+
+
+@pytest.mark.slow
+def test_the_machine_is_the_one_the_calibration_chose(ran):
+    settings, _, tree = ran
+    images = settings.fashion_mnist.load()
+    one = (
+        tree["calibration"]["scale"]
+        .sel(family="fashion_mnist resnet", machine="bbels", protocol="monotone")
+        .sortby("sigma")
+    )
+    schedule = archbias.posteriors.windows.WindowSchedule(
+        tuple(one["sigma"].values.tolist()), tuple(int(k) for k in one.values)
+    )
+    labels = torch.tensor([images.classes[s % len(images.classes)] for s in range(settings.seeds)])
+    start = archbias.seeds.normal(range(settings.seeds), images.shape)
+    want = archbias.sample.ddim(
+        BBELS(window=schedule).fit(images), start, settings.sigmas, labels=labels
+    )
+    found = tree["fashion_mnist/predictions/prediction"].sel(
+        family="resnet", predictor="bbels, monotone"
+    )
+    np.testing.assert_allclose(found.values, want.numpy(), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_parts_beliefs_and_mosaics_are_in_the_store(ran):
+    settings, _, tree = ran
+    pictures = tree["fashion_mnist/parts/image"].sel(family="resnet", maker="network", kind=1)
+    pictures = torch.from_numpy(pictures.values[: settings.part_seeds])
+    counted = (
+        tree["parts"]["parts"].sel(family="fashion_mnist resnet", maker="network", kind=1).values
+    )
+    np.testing.assert_array_equal(counted[: settings.part_seeds], parts.parts(pictures).numpy())
+    images = settings.fashion_mnist.load()
+    training = tree["parts"]["parts"].sel(family="fashion_mnist resnet", maker="training", kind=1)
+    assert training.notnull().sum() == (images.labels == 1).sum()
+    effective = tree["collapse"]["effective"].sel(family="fashion_mnist resnet")
+    assert (effective >= 1 - 1e-6).all()
+    assert (effective.sel(window="falling") >= effective.sel(window="fixed at 9")).mean() > 0.5
+    exact = tree["mosaic"]["consistent"].sel(family="fashion_mnist resnet")
+    assert exact.sel(maker="bbels, settled").mean() > exact.sel(maker="bbels").mean()
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_left_alone(ran, asked):
+    settings, folder, _ = ran
+    before = {p: p.stat().st_mtime_ns for p in (folder / "cells").glob("*.nc")}
+    study.run(asked, settings, folder)
+    assert before == {p: p.stat().st_mtime_ns for p in (folder / "cells").glob("*.nc")}
+
+
+@pytest.mark.slow
+def test_figures_and_summary(ran, asked):
+    settings, _, tree = ran
+    made = study.figures(asked.folder)
+    drawn = made.figures(tree)
+    wanted = {
+        "wall",
+        "wall-fashion_mnist-unet",
+        "agreement",
+        "scale",
+        "collapse",
+        "mosaic",
+        "parts",
+        "attention-fashion_mnist",
+    }
+    assert wanted <= set(drawn)
+    for name in wanted:
+        assert archbias.plots.render(drawn[name], "png")
+    table = made.summary(tree).set_index(["set", "network"])
+    absent, present = (
+        table.loc["CelebA", "ResNet, zeros"],
+        table.loc["FashionMNIST", "ResNet, zeros"],
+    )
+    assert (absent["theirs ELS"], absent["theirs LS"], absent["theirs IS"]) == (
+        "0.96",
+        "0.90",
+        "0.47",
+    )
+    assert set(absent.drop(["theirs ELS", "theirs LS", "theirs IS"])) == {made.DASH}
+    assert (present["N"], present["training steps"], present["epochs"], present["seeds"]) == (
+        "40",
+        "20",
+        "4",
+        "3",
+    )
+    values = [
+        float(np.median(tree["agreement"][k].sel(family="fashion_mnist resnet", predictor="bbels")))
+        for k in ("r", "r_squared", "explained", "amplitude_ratio")
+    ]
+    r, *rest = present["ours ELS"].split(" / ")
+    assert r.split()[0] == f"{values[0]:.2f}"
+    assert rest == [f"{v:.2f}" for v in values[1:]]
+    assert table.loc["FashionMNIST", "ResNet, circular"]["theirs ELS"] == made.DASH
+    assert len(made.THEIRS) == 11
+    assert settings.families.keys() >= {"resnet", "unet"}

@@ -1,0 +1,209 @@
+"""The study of UNet variants: its grid, its statistics against independent ones, and the whole of
+it at toy size.
+"""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import archbias
+from archbias import seeds, study
+from archbias.metrics import realism
+from archbias.nets.unet import UNet
+
+FOLDER = Path(__file__).parents[2] / "studies" / "unet_variants"
+LAPTOP = ["base", "max", "1 level", "3 levels", "8 channels", "no skips"]
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return study.load(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def module(asked):
+    return study.study._module(FOLDER / "study.py", "study")
+
+
+@pytest.fixture(scope="module")
+def ran(asked, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unet_variants")
+    settings = asked.configure("toy")
+    assert study.run(asked, settings, folder).failed == {}
+    return folder, settings, archbias.open_study(folder)
+
+
+def test_one_change_at_a_time(asked, module):
+    settings = asked.configure("laptop")
+    found = module.variants(settings)
+    assert list(found) == LAPTOP
+    for label, spec in found.items():
+        assert len(module.changes(spec, settings)) == (label != "base")
+    assert [len(module.trained(settings)), len({c.name for c in asked.plan(settings)})] == [12, 28]
+
+
+def test_the_crossed_grid_is_whole_and_its_labels_say_what_changed(asked, module):
+    settings = asked.configure("paper")
+    found = module.variants(settings)
+    axes = ("pooling", "levels", "channels", "skips", "conditioning")
+    wanted = set(product(*(getattr(settings, axis) for axis in axes)))
+    assert {tuple(getattr(spec, axis) for axis in axes) for spec in found.values()} == wanted
+    assert len(found) == len(wanted) == 5 * 4 * 4 * 2 * 2
+    assert next(iter(found)) == "base"
+    spec = found["no pooling, 1 level, 8 channels, no skips, per level"]
+    assert (spec.pooling, spec.levels, spec.channels, spec.skips, spec.conditioning) == (
+        "none",
+        1,
+        8,
+        False,
+        "per_level",
+    )
+    # a network for each step of the sampler
+    assert spec.sigmas() == tuple(settings.sigmas[:-1].tolist())
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        UNet(),
+        UNet(pooling="none", levels=3, skips=False),
+        UNet(pooling="stride", levels=4, multiplier=1),
+        UNet(pooling="blur", channels=8, blocks=2),
+        UNet(conditioning="per_level", levels=1),
+    ],
+    ids=lambda spec: f"{spec.pooling} {spec.levels}",
+)
+def test_multiplications_are_those_that_pytorch_counts(module, spec):
+    with FlopCounterMode(display=False) as counter, torch.device("meta"), torch.no_grad():
+        spec.module((3, 32, 32))(
+            torch.zeros(1, 3, 32, 32), torch.zeros(1) if spec.told else None, None
+        )
+    assert module.multiplications(spec, 32) == pytest.approx(
+        counter.get_total_flops() / 2, rel=0.01
+    )
+
+
+def test_agreement_between_variants_is_the_mean_of_correlations_over_unlike_trainings(module):
+    x = np.random.default_rng(0).normal(size=(3, 3, 4, 2, 5, 5))
+    got = module.between(torch.from_numpy(x)).numpy()
+    for i, j, b in np.ndindex(got.shape):
+        pairs = [(k, l) for k in range(3) for l in range(3) if k != l]
+        want = np.mean(
+            [np.corrcoef(x[i, k, b].ravel(), x[j, l, b].ravel())[0, 1] for k, l in pairs]
+        )
+        assert got[i, j, b] == pytest.approx(want, abs=1e-12)
+
+
+def test_a_variant_trained_once_has_no_ceiling(module):
+    x = np.random.default_rng(1).normal(size=(2, 1, 3, 1, 4, 4))
+    got = module.between(torch.from_numpy(x)).numpy()
+    assert np.isnan(got[[0, 1], [0, 1]]).all()
+    want = [np.corrcoef(x[0, 0, b].ravel(), x[1, 0, b].ravel())[0, 1] for b in range(3)]
+    np.testing.assert_allclose(got[0, 1], want, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_samples_are_judged_as_metrics_realism_does(ran):
+    _, settings, tree = ran
+    held = settings.data.unseen(settings.held_out).images
+    ours = set(settings.data.load().ids)
+    assert len(ours & set(settings.data.unseen(settings.held_out).ids)) == 0
+    for family in ("base", "per level, training 2"):
+        x = torch.from_numpy(tree["samples"]["sample"].sel(family=family).values)
+        for name, wanted in {
+            "patch_distance": realism.patches(x, held, size=5, stride=2),
+            "face_distance": realism.distance(x, held),
+            "log_likelihood": realism.likelihood(x, held),
+        }.items():
+            np.testing.assert_allclose(
+                tree["realism"][name].sel(family=family).values, wanted.value, rtol=1e-6
+            )
+            np.testing.assert_allclose(tree["held_out"][name].values, wanted.reference, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_errors_are_mean_squares_over_the_judged_images(ran):
+    folder, settings, tree = ran
+    denoiser = archbias.families.load(folder / "models" / "max.safetensors")
+    for kind, images in (
+        ("training", settings.data.load()),
+        ("held out", settings.data.unseen(settings.held_out)),
+    ):
+        x = images.images[: settings.judged]
+        errors = tree["errors"]["error"].sel(family="max", images=kind)
+        for sigma in errors["sigma"].values:
+            noise = torch.cat(
+                [
+                    seeds.normal([0], x.shape[1:], stream=archbias.nets.train.ERRORS + i)
+                    for i in range(len(x))
+                ]
+            )
+            apart = denoiser(x + float(sigma) * noise, float(sigma)) - x
+            assert float(errors.sel(sigma=sigma)) == pytest.approx(
+                float(apart.double().square().mean()), rel=1e-5
+            )
+
+
+@pytest.mark.slow
+def test_the_store_agrees_with_itself(ran):
+    _, _, tree = ran
+    known, r, between = (
+        tree["variants"].to_dataset(),
+        tree["agreement"]["r"],
+        tree["pairs"]["between"],
+    )
+    assert known["parameters"].sel(family="no skips") < known["parameters"].sel(family="base")
+    assert known["receptive_field"].sel(family="2 levels") > known["receptive_field"].sel(
+        family="base"
+    )
+    np.testing.assert_allclose(
+        r.sel(family="base", predictor="replicate").values,
+        between.sel(variant="base", other="base").values,
+        atol=1e-6,
+    )
+    both = [r.sel(family=f, predictor="base").values for f in ("max", "max, training 2")]
+    np.testing.assert_allclose(
+        np.mean(both, 0), between.sel(variant="max", other="base").values, atol=1e-6
+    )
+    assert r.sel(family="base", predictor="base").isnull().all()
+    assert {"wiener law", "mean image"} <= set(r["predictor"].values)
+
+
+@pytest.mark.slow
+def test_figures_and_summary(asked, ran):
+    _, _, tree = ran
+    made = study.figures(asked.folder)
+    drawn = made.figures(tree)
+    assert set(drawn) == {"wall", "samples", "plane", "loss", "agreement", "theory"}
+    for figure in drawn.values():
+        figure.canvas.draw()
+    names = [t.get_text().replace("\n", " ") for t in drawn["wall"].axes[0].get_xticklabels()]
+    assert names == [
+        "base",
+        "base, training 2",
+        "max",
+        "2 levels",
+        "2 channels",
+        "no skips",
+        "per level",
+    ]
+    table = made.summary(tree).set_index("network")
+    assert len(table) == 12
+    assert table.loc["max", "copies"].startswith("0 of 4, 0.00 [0.00, 0.49]")
+    likely = made.percentile(tree, "log_likelihood").sel(family="max").values
+    reference = tree["held_out"]["log_likelihood"].values
+    value = tree["realism"]["log_likelihood"].sel(family="max").values
+    below = (reference[None] < value[:, None]).sum(1)
+    np.testing.assert_allclose(likely, (below + 0.5) / (len(reference) + 1))
+
+
+@pytest.mark.slow
+def test_a_finished_run_computes_nothing_again(asked, ran):
+    folder, settings, _ = ran
+    before = {p: p.stat().st_mtime_ns for p in (folder / "cells").iterdir()}
+    assert study.run(asked, settings, folder).waiting == ()
+    assert {p: p.stat().st_mtime_ns for p in (folder / "cells").iterdir()} == before
