@@ -1,9 +1,8 @@
 """A manifest makes "the same images" a fact that a second machine can check.
 
 JSON: the set, what was done to its images, the sha256 of the resulting float32 array, and the
-    sha256 of every image
-under its id, so that a mismatch has a name. It holds no pixels and can be published where the
-images cannot.
+sha256 of every image under its id, so that a mismatch has a name. It holds no pixels and can be
+published where the images cannot.
 """
 
 from __future__ import annotations
@@ -12,13 +11,28 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
+
+from torch import Tensor
 
 from ..errors import InputError
 from .files import write_whole
 
-if TYPE_CHECKING:
-    from .images import ImageSet
+
+class Described(Protocol):
+    """What a manifest describes: an `ImageSet`, or anything with the same fields."""
+
+    images: Tensor
+    ids: tuple[str, ...]
+    labels: Tensor | None
+    name: str
+    transform: tuple[str, ...]
+
+    @property
+    def hash(self) -> str: ...
+
+
+T = TypeVar("T", bound=Described)
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,7 @@ class Manifest:
     labels: tuple[int, ...] | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, images: ImageSet) -> Manifest:
+    def of(cls, images: Described) -> Manifest:
         pixels = images.images.numpy().astype("<f4", copy=False)
         hashes = {
             i: hashlib.sha256(x.tobytes()).hexdigest()
@@ -53,7 +67,7 @@ class Manifest:
             images.name, tuple(images.images.shape), images.transform, images.hash, hashes, labels
         )
 
-    def check(self, images: ImageSet) -> ImageSet:
+    def check(self, images: T) -> T:
         """The images, if they are the ones described; otherwise an InputError that names the first
         that differs.
         """
