@@ -34,8 +34,9 @@ from .. import seeds
 from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError, nearest
-from . import train as training
-from .train import Batch, Train
+from . import descent
+from .batches import Batch, losses
+from .train import WEIGHTS, Train
 
 CONDITIONING = ("told", "per_level", "blind")
 PREDICTIONS = ("image", "noise", "v")
@@ -236,7 +237,7 @@ def parts(
 
 def loss_of(spec: Network, scale: Tensor):
     """The mean squared error of F on a batch: loss(module, batch) for
-    `archbias.nets.train.steps`.
+    `archbias.nets.descent.steps`.
     """
 
     def loss(module: nn.Module, batch: Batch) -> Tensor:
@@ -287,7 +288,7 @@ def fit_replicates(
     curves: list[dict[str, Tensor]] = []
     for number, group in enumerate(groups):
         part = replace(runtime, progress=_share(runtime, number, len(groups), spec.train.steps))
-        taken = training.steps(
+        taken = descent.steps(
             [nets[i] for i in group],
             loss,
             images,
@@ -299,7 +300,7 @@ def fit_replicates(
             name=f"{type(spec).__name__.lower()}{number}",
             of=spec,
         )
-        curves += training.curves(taken)
+        curves += descent.curves(taken)
     common = {
         "scale": scale,
         "shape": torch.tensor(images.shape),
@@ -326,7 +327,7 @@ def build(spec: Network, shape: tuple[int, int, int], classes: int, seed: int) -
     left alone.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(seeds.generator(seed, training.WEIGHTS).integers(1 << 62)))
+        torch.manual_seed(int(seeds.generator(seed, WEIGHTS).integers(1 << 62)))
         return spec.module(shape, classes)
 
 
@@ -351,7 +352,7 @@ def with_errors(denoiser: Denoiser, images: ImageSet, device: str) -> Denoiser:
     few = replace(images, images=images.images[:128], ids=images.ids[:128])
     if images.labels is not None:
         few = replace(few, labels=images.labels[:128])
-    error = training.losses(denoiser, few, sigmas, device=device)
+    error = losses(denoiser, few, sigmas, device=device)
     state = denoiser.state() | {"history.sigma": sigmas, "history.error": error}
     return denoiser.spec.rebuild(state)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -182,8 +183,37 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
         assert torch.equal(a[k], b[k]), k
 
 
-class Stop(Exception):
-    pass
+def test_every_name_of_training_opens_from_one_module():
+    for name, file in train.ELSEWHERE.items():
+        assert getattr(train, name) is getattr(import_module(f"archbias.nets.{file}"), name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = train.nothing
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_is_one_error_and_leaves_the_one_before(
+    tmp_path,
+):
+    resource = pytest.importorskip("resource", reason="limits on the size of files are of POSIX")
+    spec, data = ResNet(depth=3, width=4, train=Train(steps=2, batch=8)), images()
+    net = build(spec, data.shape, 0, 0)
+    taken = train.steps(
+        [net],
+        loss_of(spec, torch.tensor(0.5)),
+        data,
+        spec.train,
+        runtime=Runtime(checkpoint=tmp_path),
+        every=0.0,
+    )
+    next(taken)
+    (file,) = tmp_path.iterdir()
+    before, limits = file.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"."):
+            next(taken)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [f.read_bytes() for f in tmp_path.iterdir()] == [before]
 
 
 @pytest.mark.parametrize("count", [1, 2])

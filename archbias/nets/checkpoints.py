@@ -1,0 +1,83 @@
+"""Checkpoints of a training: weights, averages, the optimiser's moments and the losses so far.
+
+A checkpoint is one safetensors file that takes the place of the one before when it is whole. It
+carries the fingerprint of what was trained; one of anything else is not resumed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ..data import ImageSet
+from ..denoise import to_json
+from .train import Train
+
+
+def fingerprint(module: nn.Module, images: ImageSet, train: Train, *more: object) -> str:
+    """What a checkpoint must agree on to be resumed: architecture, images, settings."""
+    shapes = [(k, tuple(v.shape)) for k, v in module.state_dict().items()]
+    text = json.dumps([str(module), shapes, images.hash, to_json(train), *map(repr, more)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def save(file: Path, key: str, done: int, net, average, optimizer, scaler, losses: Tensor) -> None:
+    """Write the state after `done` steps, whole or not at all; a full disk is an OSError."""
+    from ..store import replacing  # here, since it brings xarray, which nothing else in nets needs
+
+    tensors = {f"weight.{k}": v for k, v in net.parameters.items()}
+    tensors |= {f"buffer.{k}": v for k, v in net.buffers.items()}
+    tensors |= {f"average.{k}": v for k, v in average.items()}
+    for k, p in net.parameters.items():
+        tensors |= {f"{what}.{k}": v for what, v in optimizer.state[p].items()}
+    tensors["losses"] = losses[:done]
+    header = {"key": key, "step": str(done), "scaler": json.dumps(scaler.state_dict())}
+    # made in memory and written by the ordinary checked call: the library's own writer may map the
+    # file, and a mapped file on a full disk ends the process by a signal
+    whole = safetensors.torch.save(
+        {k: v.detach().contiguous().cpu().clone() for k, v in tensors.items()}, metadata=header
+    )
+    with replacing(file) as part:
+        part.write_bytes(whole)
+
+
+@torch.no_grad()
+def restore(file: Path | None, key: str, net, average, optimizer, scaler, losses: Tensor) -> int:
+    """Steps done according to the checkpoint, everything put back; 0 when there is none of this
+    very training.
+    """
+    if file is None:
+        return 0
+    try:
+        with safetensors.safe_open(file, framework="pt") as saved:
+            header = saved.metadata() or {}
+            if header.get("key") != key:
+                return 0
+            tensors = {k: saved.get_tensor(k) for k in saved.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, safetensors.SafetensorError):
+        return 0
+    done = int(header["step"])
+    for prefix, there in (
+        ("weight", net.parameters),
+        ("buffer", net.buffers),
+        ("average", average),
+    ):
+        for k, v in there.items():
+            v.copy_(tensors[f"{prefix}.{k}"])
+    for k, p in net.parameters.items():
+        # what the loss does not use has none
+        for what in ("step", "exp_avg", "exp_avg_sq") if f"step.{k}" in tensors else ():
+            moment = tensors[f"{what}.{k}"]
+            optimizer.state[p][what] = (
+                moment.to(p.device) if what == "step" else torch.empty_like(p).copy_(moment)
+            )
+    if scale := json.loads(header["scaler"]):
+        scaler.load_state_dict(scale)
+    losses[:done] = tensors["losses"].to(losses.device)
+    return done
