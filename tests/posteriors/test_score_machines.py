@@ -322,6 +322,29 @@ def test_limits_between_machines(level, height, width, seed, k):
         torch.testing.assert_close(broken[inner], everywhere[inner], **close)
 
 
+@pytest.mark.parametrize("offset", [0.0, 0.9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_copies_and_near_copies_in_the_training_set(offset, dtype):
+    """Equal windows share their weight, by the kernel and by products, whose error is bounded."""
+    x = images(6, (1, 5, 6)).images / 10 + offset
+    near = x[:2] + 1e-4 * torch.randn(x[:2].shape, generator=torch.Generator().manual_seed(7))
+    data = ImageSet.from_array(torch.cat([x, x, near]).clamp(-1, 1))
+    sigma = torch.tensor([0.01, 0.3], dtype=dtype)
+    y = noisy(data, 0.01, dtype=dtype)
+    for name in ("ls", "bbels"):
+        machine = MACHINES[name](window=3).fit(data)
+        want = brute(name, 3, data.images, y, sigma.double().numpy())
+        assert np.abs(machine(y, sigma).double().numpy() - want).max() < 1e-6
+        norms = 9 * (1 + 1) ** 2
+        bound = 11 * 2.0**-53 * 2 * norms / 0.01**2  # nats, of the docstring of `portable`
+        got = machine(y.clone().requires_grad_(), sigma).detach().double().numpy()
+        assert np.abs(got - want).max() < 2 * bound + 1e-7 * (dtype == torch.float32)
+    found = LS(window=3).fit(data).posterior(y, sigma, top=2)
+    twins = (found.image[:, 0] - found.image[:, 1]).abs() == 6
+    assert twins.any()
+    assert torch.equal(found.weight[:, 0][twins], found.weight[:, 1][twins])
+
+
 def test_window_one_knows_single_pixels_only():
     data = images(8, (1, 5, 5))
     y = noisy(data, 0.3, 1, dtype=torch.float64)

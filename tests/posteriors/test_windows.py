@@ -286,6 +286,36 @@ for wanted in (1, 2):
     assert done.returncode == 0, done.stderr[-500:]
 
 
+@pytest.mark.parametrize("layer", ["workqueue", "default"])
+def test_python_threads_take_turns(layer):
+    """numba's workqueue layer aborts the process when two threads run kernels at once; it is the
+    only layer of some installations. Nobody's numbers of threads change."""
+    script = """
+import numba, numpy as np, torch
+from concurrent.futures import ThreadPoolExecutor
+from archbias.posteriors.score_machines import ELS
+from archbias.data import ImageSet
+images = ImageSet.from_array(np.random.default_rng(0).random((40, 1, 8, 8)).astype("f4"))
+machine, y = ELS(window=5).fit(images), images.images[:2]
+torch.set_num_threads(2)
+numba.set_num_threads(1)
+alone = [machine(y, 0.5 + k) for k in range(4)]
+assert (torch.get_num_threads(), numba.get_num_threads()) == (2, 1)
+def many(k):
+    numba.set_num_threads(1)
+    for _ in range(15):
+        assert torch.equal(machine(y, 0.5 + k), alone[k])
+    return numba.get_num_threads()
+with ThreadPoolExecutor(4) as pool:
+    assert list(pool.map(many, range(4))) == [1] * 4
+assert torch.get_num_threads() == 2
+"""
+    env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    env |= {"NUMBA_NUM_THREADS": "2", "NUMBA_THREADING_LAYER": layer}
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+
+
 @pytest.mark.slow
 def test_kernels_compiled_now_and_kernels_from_the_cache_give_the_same_bits(tmp_path):
     script = """

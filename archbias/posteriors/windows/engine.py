@@ -11,6 +11,7 @@ Rows with sharp beliefs, as far as it pays, are searched through `screen`; all o
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ PARTS = 16
 STATISTICS = 2**23  # float64 numbers of statistics held at once (64 MB)
 # images whose mean colour is subtracted before products are formed; any number is exact
 CENTRE = 256
+# numba's workqueue layer ends the process when two Python threads run kernels at once; a kernel
+# uses every thread it may, so that taking turns costs nothing
+TURN = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,21 @@ def lanes(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @contextmanager
 def threads_of_torch() -> Iterator[None]:
-    """As many threads for the kernels as torch uses, and torch's number as it was: numba's first
-    parallel call sets that of the OpenMP library, which both may share."""
-    threads = torch.get_num_threads()
-    numba.set_num_threads(max(1, min(threads, numba.config.NUMBA_NUM_THREADS)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    """One Python thread at a time, as many threads for its kernels as torch uses, and both numbers
+    as they were afterwards.
+
+    numba's first parallel call sets the number of the OpenMP library, which torch may share; only
+    then is torch's number written, so that another thread's choice is not.
+    """
+    with TURN:
+        threads, ours = torch.get_num_threads(), numba.get_num_threads()
+        numba.set_num_threads(max(1, min(threads, numba.config.NUMBA_NUM_THREADS)))
+        try:
+            yield
+        finally:
+            numba.set_num_threads(ours)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
 
 
 @threads_of_torch()

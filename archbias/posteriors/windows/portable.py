@@ -8,6 +8,11 @@ Queries are noisy windows, keys are training windows, values are their centre pi
 machine does not allow are masked. The softmax is streamed over groups of training images. Under
 plain autograd each group is recomputed in the backward pass, so memory does not grow with the
 training set; reverse mode under `torch.func` keeps every group.
+
+Products round where squared differences would not: a logit of a window of n numbers is off by at
+most (n + 2) 2^-53 (||y|| ||k|| + ||k||^2) / sigma^2 nats, some 1e-8 at 7 x 7 x 3 and sigma = 0.01.
+Two equal training windows may weigh that much apart. Their centres are equal where the windows are,
+so the estimate does not change; the kernel, which measures differences, gives them equal weights.
 """
 
 from __future__ import annotations
