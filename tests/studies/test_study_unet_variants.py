@@ -2,6 +2,7 @@
 it at toy size.
 """
 
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def asked():
 
 @pytest.fixture(scope="module")
 def module(asked):
-    return study.study._module(FOLDER / "study.py", "study")
+    return sys.modules[asked.cells.__module__]
 
 
 @pytest.fixture(scope="module")
