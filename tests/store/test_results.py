@@ -123,7 +123,7 @@ def test_a_label_given_twice_is_refused_and_missing_text_is_empty(tmp_path):
 
 
 def test_large_variables_are_filled_cell_by_cell(tmp_path, monkeypatch):
-    monkeypatch.setattr(store.cell, "LARGE", 100)
+    monkeypatch.setattr(store.join, "LARGE", 100)
     rng = np.random.default_rng(0)
     values = rng.standard_normal((3, 4, 1, 5, 5)).astype("f4")
     for i in range(3):
@@ -175,7 +175,7 @@ def test_a_store_replaces_the_old_one_whole_or_not_at_all(tmp_path, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as m:
-        m.setattr(store.cell._Group, "flush", fail)
+        m.setattr(store.join._Group, "flush", fail)
         with pytest.raises(OSError, match="No space"):
             store.collect([tmp_path / "a.nc"], tmp_path / "store.zarr", {"round": 2})
     assert store.open_study(tmp_path).attrs["round"] == 1
