@@ -1,5 +1,18 @@
-"""The command line."""
+"""The command line, one file per group of commands.
 
-from .main import changes_of, main, parser
+    main        the frame: groups, errors, exit codes
+    compute     run
+    look        status, figures, tables, export, report
+    check       doctor
+    images      data
+    families    list
+    shared, progress    what they share
+
+A file of commands has `add(command)`, which calls `command(name, function, help)` and declares
+arguments; `main.GROUPS` names it. A command parses, calls and prints; what it calls lives below.
+"""
+
+from .main import main, parser
+from .shared import changes_of
 
 __all__ = ["changes_of", "main", "parser"]

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from ..compiled import njit
 from ..noise import ratios
 from ..regressions.hermite import values
 from ..regressions.polynomial import PolynomialDenoiser

@@ -36,9 +36,7 @@ class DiT(Network):
     place: add a learned vector for each place.
     """
 
-    summary: ClassVar[str] = (
-        "trained small diffusion transformer, attention global or within a window"
-    )
+    summary: ClassVar[str] = "diffusion transformer, attention global or in a window"
 
     patch: int = 4
     width: int = 128

@@ -45,9 +45,7 @@ class MLP(Network):
         at the end.
     """
 
-    summary: ClassVar[str] = (
-        "trained fully connected network; its width is the dial from copying to inventing"
-    )
+    summary: ClassVar[str] = "fully connected; its width dials copying to inventing"
 
     width: int | tuple[int, ...] = 200
     depth: int = 9
@@ -128,9 +126,7 @@ class PatchMLP(Network):
     padding: "zeros", "circular", "reflect" or "replicate".
     """
 
-    summary: ClassVar[str] = (
-        "trained network that sees one patch per pixel: local and equivariant by construction"
-    )
+    summary: ClassVar[str] = "one patch for each pixel: local and equivariant"
 
     window: int = 7
     width: int = 128

@@ -32,7 +32,7 @@ class ResNet(Network):
     normalisation: "none", "batch", "group" or "bias_free".
     """
 
-    summary: ClassVar[str] = "trained residual network at one scale: depth, width, kernel, padding"
+    summary: ClassVar[str] = "residual network at one scale: depth, width, padding"
 
     depth: int = 6
     width: int = 48

@@ -54,9 +54,7 @@ class Shallow(Network):
     components: principal coordinates it acts on; None: all pixels.
     """
 
-    summary: ClassVar[str] = (
-        "the linear or polynomial denoiser trained by gradient descent; approaches its closed form"
-    )
+    summary: ClassVar[str] = "the linear or polynomial denoiser, by gradient descent"
 
     degree: int = 1
     components: int | None = None

@@ -55,9 +55,7 @@ class UNet(Network):
     attention: "none" or "coarsest".
     """
 
-    summary: ClassVar[str] = (
-        "trained UNet: pooling, levels, channels, skips, padding, normalisation, attention"
-    )
+    summary: ClassVar[str] = "pooling, levels, channels, skips, padding, attention"
 
     pooling: str = "average"
     levels: int = 2

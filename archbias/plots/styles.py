@@ -54,7 +54,7 @@ SHOWN = ("study", "question", "archbias", "commit", "created", "images", "famili
 
 @contextlib.contextmanager
 def style(name: str = "notebook", venue: str | None = None) -> Iterator[None]:
-    """Matplotlib settings for the time of a `with` block.
+    """Matplotlib settings for the time of a `with` block: this look, whatever matplotlibrc says.
 
     Args:
         name: "paper" (a venue's text width and font, NeurIPS by default), "slides" (16:9, large
@@ -70,6 +70,7 @@ def style(name: str = "notebook", venue: str | None = None) -> Iterator[None]:
             f"with {name!r}; {remedy}"
         )
     with mpl.rc_context():
+        mpl.rcdefaults()
         mpl.rcParams.update(_settings(name, venue))
         yield
 

@@ -38,9 +38,7 @@ LOGITS = 2**23  # beliefs held at once (64 MB)
 class Ideal(Spec):
     """The posterior mean over whole training images; no settings."""
 
-    summary: ClassVar[str] = (
-        "exact posterior mean over whole training images; copies them as the noise falls"
-    )
+    summary: ClassVar[str] = "posterior mean over whole images; copies as noise falls"
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> IdealDenoiser:
         """Keep the images; nothing is estimated."""

@@ -123,9 +123,7 @@ class ES(_Windowed):
     settings.
     """
 
-    summary: ClassVar[str] = (
-        "equivariant score machine: posterior mean over all translates on the torus"
-    )
+    summary: ClassVar[str] = "equivariant: over all translates of the images (torus)"
 
     def geometry(self, sigma: float, height: int, width: int) -> Geometry:
         return geometry("els", 2 * max(height, width) - 1, height, width)
@@ -138,9 +136,7 @@ class LS(_Windowed):
     window: k, odd, or a schedule that maps sigma to it.
     """
 
-    summary: ClassVar[str] = (
-        "local score machine: each pixel compares its window with the same place in every image"
-    )
+    summary: ClassVar[str] = "local: every pixel sees its window, at its own place"
     window: int | WindowSchedule = 7
 
     def __post_init__(self):
@@ -159,10 +155,7 @@ class ELS(_Windowed):
         then hold a window.
     """
 
-    summary: ClassVar[str] = (
-        "equivariant local score machine: each pixel compares its window with every place "
-        "(circular)"
-    )
+    summary: ClassVar[str] = "equivariant and local: every window, every place (torus)"
     window: int | WindowSchedule = 7
     wrap: bool = True
 
@@ -186,9 +179,7 @@ class BBELS(_Windowed):
     window: k, odd, or a schedule that maps sigma to it.
     """
 
-    summary: ClassVar[str] = (
-        "border-broken ELS: places whose window meets the image border alike (zero padding)"
-    )
+    summary: ClassVar[str] = "boundary-broken ELS: windows that meet the border alike"
     window: int | WindowSchedule = 7
 
     def __post_init__(self):

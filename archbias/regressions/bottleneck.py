@@ -53,9 +53,7 @@ class Bottleneck(Spec):
     components: int | None = None
     seed: int = 0
 
-    summary: ClassVar[str] = (
-        "r numbers between a linear encoder and a linear, mixture, confined or unrestricted decoder"
-    )
+    summary: ClassVar[str] = "r numbers between an encoder and one of four decoders"
 
     def __post_init__(self):
         if self.kind not in KINDS:

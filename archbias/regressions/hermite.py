@@ -25,8 +25,9 @@ import math
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
+
+from ..compiled import njit
 
 
 def values(t: Tensor, degree: int) -> Tensor:

@@ -61,10 +61,7 @@ class Linear(Spec):
     window: int | None = None
     rank: int | None = None
 
-    summary: ClassVar[str] = (
-        "best affine map (Wiener filter): free, rank-limited, equivariant or local; generates a "
-        "Gaussian"
-    )
+    summary: ClassVar[str] = "best affine map (Wiener filter), or a restricted one"
 
     def __post_init__(self):
         if self.constraint not in CONSTRAINTS:

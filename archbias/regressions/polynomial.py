@@ -55,9 +55,7 @@ class Polynomial(Spec):
     separable: one polynomial per PCA coordinate instead of one of all.
     """
 
-    summary: ClassVar[str] = (
-        "polynomial of total degree p in the leading PCA coordinates, linear in the rest"
-    )
+    summary: ClassVar[str] = "best polynomial of degree p in principal coordinates"
 
     degree: int = 3
     components: int = 8

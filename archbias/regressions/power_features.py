@@ -29,10 +29,7 @@ KEPT_LEVELS = 64
 class PowerFeatures(Powers):
     """Power features of the whole image; settings as in `archbias.regressions.powers.Powers`."""
 
-    summary: ClassVar[str] = (
-        "powers of random projections, (R y)^p, regressed on the clean image with exact noise "
-        "moments"
-    )
+    summary: ClassVar[str] = "powers of random projections, (R y)^p, regressed"
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> PowerFeaturesDenoiser:
         x = images.images.double()

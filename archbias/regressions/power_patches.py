@@ -58,9 +58,7 @@ class PowerPatches(Powers):
     features: rows of R for each window width.
     """
 
-    summary: ClassVar[str] = (
-        "power features of a sliding window that shrinks with the noise, a local polynomial"
-    )
+    summary: ClassVar[str] = "power features of a window that shrinks with the noise"
 
     windows: tuple[int, ...] = ()
     sigmas: tuple[float, ...] = ()

@@ -512,3 +512,13 @@ def test_receptive_fields_have_a_map_per_family_and_level():
         [a.images[0].get_array() for a in figure.axes], np.sqrt(maps).reshape(6, 5, 5)
     )
     assert [a.get_title() for a in figure.axes[:3]] == ["sigma 10", "sigma 1", "sigma 0.1"]
+
+
+def test_a_style_is_the_same_whatever_the_readers_matplotlibrc_says():
+    inherited = {"text.usetex": True, "axes.grid": True, "figure.figsize": (1, 1), "font.size": 30}
+    with plots.style("notebook"):
+        wanted = dict(mpl.rcParams)
+    with mpl.rc_context(inherited):
+        with plots.style("notebook"):
+            assert dict(mpl.rcParams) == wanted
+        assert mpl.rcParams["text.usetex"]

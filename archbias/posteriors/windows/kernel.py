@@ -28,8 +28,10 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import prange, types
 from numba.extending import intrinsic
+
+from ...compiled import njit
 
 LANES = 16  # training images side by side
 FAR = 1e30  # a logit no source has; lanes without an image get it

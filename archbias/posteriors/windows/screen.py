@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ...compiled import njit
 from .geometry import Geometry
 from .kernel import ACC, DROPPED, FAR, FAST, LANES, E, M, S, apart, inlined
 

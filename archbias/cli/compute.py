@@ -1,0 +1,141 @@
+"""archbias run: compute a study."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from rich.table import Table
+
+from ..errors import InputError
+from .look import draw, summary
+from .shared import changes_of, err, out
+
+
+def add(command) -> None:
+    """The commands of this file."""
+    p = command("run", _run, "compute a study: what is missing, then store, figures, summary")
+    p.add_argument("study", type=Path, help="a folder with study.py, for example studies/families")
+    p.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
+    p.add_argument(
+        "--preset", help="named settings of the study, for example toy (its README lists them)"
+    )
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting, for example data=celeba",
+    )
+    p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
+    p.add_argument(
+        "--workers",
+        type=int,
+        help="cells side by side in this many local processes (needs the cluster extra)",
+    )
+    p.add_argument(
+        "--cluster", metavar="ADDRESS", help="a running Dask scheduler, for example tcp://head:8786"
+    )
+    p.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the cells, their cost and what is done; compute nothing",
+    )
+    p.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _run(a: argparse.Namespace) -> int:
+    from .. import study as studies
+
+    study = studies.load(a.study)
+    settings = study.configure(a.preset, changes_of(a.set))
+    folder = a.out or Path("runs") / study.name
+    if a.dry_run:
+        return _plan(study, settings, folder)
+    _check_device(a.device)
+    listener = studies.Quiet() if a.quiet else _bars()
+    start = time.perf_counter()
+    if a.workers is not None or a.cluster is not None:
+        from ..study import cluster
+
+        with listener:
+            state = cluster.run(
+                study,
+                settings,
+                folder,
+                workers=a.workers,
+                address=a.cluster,
+                device=a.device,
+                listener=listener,
+            )
+    else:
+        with listener:
+            state = studies.run(study, settings, folder, device=a.device, listener=listener)
+    if not state.failed and not state.waiting:
+        try:
+            draw(folder, study.folder, "notebook", None, ("png", "pdf"), a.quiet)
+            summary(folder, study.folder)
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # of a study's figures.py or of matplotlib: every cell is whole
+            first = str(error).partition("\n")[0]
+            raise InputError(
+                f"every cell of {folder} is computed, but drawing raised "
+                f"{type(error).__name__}: {first}; mend it and run archbias figures {folder}"
+            ) from error
+    if not a.quiet:
+        err.print(f"{len(state.done)} cells in {folder}, {time.perf_counter() - start:.0f} s")
+    for name, line in state.failed.items():
+        err.print(
+            f"cell {name} failed: {line} (traceback in {folder}/cells/{name}.error.txt)",
+            markup=False,
+            style="red",
+        )
+    return 1 if state.failed or state.waiting else 0
+
+
+def _bars():
+    from .progress import Bars
+
+    return Bars()
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device)
+    except RuntimeError:
+        raise InputError(
+            f"wanted a device of torch, got {device!r}; use cpu, cuda or cuda:1"
+        ) from None
+    try:
+        torch.empty(1, device=kind)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"wanted device {device!r}, which this machine does not offer ({reason}); use --device "
+            "cpu"
+        ) from None
+
+
+def _plan(study, settings, folder: Path) -> int:
+    from .. import study as studies
+
+    cells = study.plan(settings)
+    studies.intended(study, settings, folder, cells)
+    table = Table("cell", "reads", "estimate", "state", title=f"{study.name}: {study.question}")
+    left = 0.0
+    for cell in cells:
+        done = (folder / "cells" / f"{cell.name}.nc").is_file()
+        left += 0 if done else cell.seconds
+        table.add_row(
+            cell.name, ", ".join(cell.after), f"{cell.seconds:.0f} s", "done" if done else "to do"
+        )
+    out.print(table)
+    out.print(f"{len(cells)} cells, about {left:.0f} s left on two cores, into {folder}")
+    usual = {c.name: c.seconds for c in study.plan(study.settings)}
+    if settings != study.settings and all(usual.get(c.name, c.seconds) == c.seconds for c in cells):
+        out.print("the estimates are those of the default settings")
+    return 0

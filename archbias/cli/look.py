@@ -1,0 +1,164 @@
+"""archbias status | figures | tables | export | report: what a run folder holds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from ..errors import InputError
+from .shared import err, out, study_folder
+
+
+def add(command) -> None:
+    """The commands of this file."""
+    p = command("status", _status, "where a run stands")
+    p.add_argument("folder", type=Path, metavar="RUN")
+
+    p = command("figures", _figures, "draw a run's figures again from its store")
+    p.add_argument("folder", type=Path, metavar="RUN")
+    p.add_argument("--study", type=Path, help="the study's folder, when it has moved")
+    p.add_argument("--style", default="notebook", help="paper, slides or notebook")
+    p.add_argument(
+        "--venue", help="with --style paper: neurips, icml or iclr, its column width and fonts"
+    )
+    p.add_argument("--format", default="png,pdf", help="comma-separated: pdf, png, svg")
+
+    p = command("tables", _tables, "a run's tables")
+    p.add_argument("folder", type=Path, metavar="RUN")
+    p.add_argument("--format", default="markdown", help="markdown, latex or csv")
+
+    p = command("export", _export, "the numbers of a run in one NetCDF file, without any picture")
+    p.add_argument("folder", type=Path, metavar="RUN")
+    p.add_argument("file", type=Path, metavar="FILE", help="the .nc file to write")
+
+    p = command("report", _report, "one self-contained HTML page about a run")
+    p.add_argument("folder", type=Path, metavar="RUN")
+    p.add_argument("--study", type=Path, help="the study's folder, when it has moved")
+
+
+def _status(a: argparse.Namespace) -> int:
+    from .. import study as studies
+
+    record, state = studies.status(a.folder)
+    out.print(f"{record['study']}: {record['question']}", markup=False)
+    images = record.get("images")
+    if images:
+        shape = "x".join(map(str, images["shape"]))
+        out.print(
+            f"images: {images['n']} of {images['name']}, {shape}, sha256 {images['hash'][:16]}",
+            markup=False,
+        )
+    out.print(
+        f"done {len(state.done)}, waiting {len(state.waiting)}, failed {len(state.failed)} of "
+        f"{len(record['cells'])}"
+    )
+    for name in state.waiting[:20]:
+        out.print(f"  waiting  {name}", markup=False)
+    for name, line in state.failed.items():
+        out.print(f"  failed   {name}: {line}", markup=False)
+    return 0
+
+
+def _figures(a: argparse.Namespace) -> int:
+    draw(
+        a.folder,
+        study_folder(a.folder, a.study),
+        a.style,
+        a.venue,
+        [f.strip() for f in a.format.split(",")],
+        False,
+    )
+    return 0
+
+
+def _tables(a: argparse.Namespace) -> int:
+    from .. import store
+    from ..report import tables
+
+    tree = store.open_study(a.folder)
+    if not {"novelty", "agreement"} & tree.children.keys():
+        groups = ", ".join(tree.children) or "nothing"
+        raise InputError(
+            f"tables want novelty or agreement, {a.folder} holds {groups}; read it with "
+            "archbias.open_study"
+        )
+    print(tables.render(tree, a.format))
+    return 0
+
+
+def _export(a: argparse.Namespace) -> int:
+    from .. import store
+
+    if a.file.suffix != ".nc":
+        raise InputError(
+            f"numbers are exported to a NetCDF file, got {a.file}; name it for example "
+            f"{a.file.with_suffix('.nc')}"
+        )
+    store.publish(store.open_study(a.folder), a.file)
+    out.print(f"wrote {a.file}", markup=False)
+    return 0
+
+
+def _report(a: argparse.Namespace) -> int:
+    from .. import report
+
+    out.print(f"wrote {report.write(a.folder, study_folder(a.folder, a.study))}", markup=False)
+    return 0
+
+
+def draw(
+    folder: Path, source: Path, style: str, venue: str | None, formats: Sequence[str], quiet: bool
+) -> list[Path]:
+    from .. import plots, store
+    from .. import study as studies
+
+    unknown = set(formats) - {"pdf", "png", "svg"}
+    if unknown:
+        raise InputError(f"unknown figure format {sorted(unknown)[0]!r}; choose from pdf, png, svg")
+    module = studies.figures(source)
+    tree = store.open_study(folder)
+    written = []
+    with plots.style(style, venue):
+        for name, figure in plots.drawn(module, tree).items():
+            written += plots.save(figure, folder / "figures" / name, formats, tree.attrs)
+    if not written:
+        err.print(
+            f"no figure: {folder} holds no group of those they are drawn from; finish the run "
+            "first",
+            markup=False,
+        )
+    if not quiet:
+        for path in written:
+            err.print(f"wrote {path}", markup=False)
+    return written
+
+
+def summary(folder: Path, source: Path) -> None:
+    from .. import store
+    from .. import study as studies
+
+    module = studies.figures(source)
+    if module is None or not hasattr(module, "summary"):
+        return
+    frame = module.summary(store.open_study(folder))
+    store.write_text(folder / "summary.csv", frame.to_csv(index=False))
+    rows = [
+        [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row]
+        for row in frame.itertuples(index=False)
+    ]
+    shown, width = 0, 1
+    # as many columns as fit without breaking a word
+    for cells in zip(map(str, frame.columns), *rows, strict=True):
+        width += max(len(word) for cell in cells for word in cell.split() or [""]) + 3
+        shown += width <= out.width or shown == 0
+    table = Table(*map(str, frame.columns[:shown]))
+    for row in rows:
+        table.add_row(*row[:shown])
+    out.print(table)
+    if shown < len(frame.columns):
+        out.print(
+            f"{len(frame.columns) - shown} more columns in {folder / 'summary.csv'}", markup=False
+        )
