@@ -332,7 +332,7 @@ class _UNet(nn.Module):
 
 
 def _levels(scheduler: Any) -> Tensor:
-    """sigma at every training step of a diffusers scheduler, ascending; the last is infinite with
+    """Sigma at every training step of a diffusers scheduler, ascending; the last is infinite with
     zero terminal signal.
     """
     alphas = getattr(scheduler, "alphas_cumprod", None)

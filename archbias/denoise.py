@@ -167,7 +167,7 @@ class Denoiser(abc.ABC):
     def check(
         self, y: Tensor, sigma: float | Tensor, labels: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """sigma as (B,) and labels as (B,) or None; an InputError for anything that does not
+        """Sigma as (B,) and labels as (B,) or None; an InputError for anything that does not
         fit.
         """
         c, h, w = self.shape
@@ -200,7 +200,7 @@ class Denoiser(abc.ABC):
         return sigma.expand(len(y)), labels
 
     def check_labels(self, labels: Tensor, batch: int) -> Tensor:
-        """labels as (B,) int64, each one of `classes`."""
+        """Labels as (B,) int64, each one of `classes`."""
         labels = torch.as_tensor(labels)
         if not self.classes:
             raise InputError(
@@ -248,12 +248,12 @@ class Denoiser(abc.ABC):
 
 
 def noise_of(denoised: Tensor, y: Tensor, sigma: float | Tensor) -> Tensor:
-    """eps = (y - D) / sigma, shape of y; sigma a number or (B,)."""
+    """Eps = (y - D) / sigma, shape of y; sigma a number or (B,)."""
     return (y - denoised) / _column(sigma, y)
 
 
 def score_of(denoised: Tensor, y: Tensor, sigma: float | Tensor) -> Tensor:
-    """s = (D - y) / sigma^2, the score of p_sigma at y; sigma a number or (B,)."""
+    """S = (D - y) / sigma^2, the score of p_sigma at y; sigma a number or (B,)."""
     return (denoised - y) / _column(sigma, y) ** 2
 
 

@@ -1,3 +1,5 @@
+"""`python -m archbias.cli`: the command line."""
+
 import sys
 
 from .main import main

@@ -112,6 +112,7 @@ def _report(a: argparse.Namespace) -> int:
 def draw(
     folder: Path, source: Path, style: str, venue: str | None, formats: Sequence[str], quiet: bool
 ) -> list[Path]:
+    """Draw the study's figures of a run into RUN/figures; returns the files."""
     from .. import plots, store
     from .. import study as studies
 
@@ -137,6 +138,7 @@ def draw(
 
 
 def summary(folder: Path, source: Path) -> None:
+    """Write the study's summary as RUN/summary.csv and print what fits the terminal."""
     from .. import store
     from .. import study as studies
 

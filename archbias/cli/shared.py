@@ -29,6 +29,7 @@ def changes_of(pairs: Sequence[str]) -> dict[str, object]:
 
 
 def study_folder(folder: Path, given: Path | None) -> Path:
+    """The folder of a run's study: the one given, or the one the run remembers."""
     from .. import study as studies
 
     record, _ = studies.status(folder)

@@ -13,6 +13,7 @@ from .source import Source
 
 
 def embedded() -> files.Listing:
+    """The digits that scikit-learn ships."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -25,6 +25,7 @@ def bundled() -> Listing:
 
 
 def find(place: Path) -> Listing | None:
+    """The training images in a folder or npz file; None when it holds none."""
     return mnist.find(place, npz="fashion*mnist*.npz")
 
 

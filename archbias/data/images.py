@@ -132,7 +132,7 @@ class ImageSet:
         return self._rows(choose(self.ids, n, seed, ids, self.name))
 
     def split(self, n: int, *, seed: int | None = None) -> tuple[ImageSet, ImageSet]:
-        """n images, as `subset` chooses them, and all the others: two sets without a common
+        """N images, as `subset` chooses them, and all the others: two sets without a common
         image.
         """
         rows = choose(self.ids, n, seed, None, self.name)

@@ -56,7 +56,7 @@ SHAPES = {"moons": _moons, "ring": _ring, "grid": _grid, "spiral": _spiral, "pin
 
 
 def plane(name: str, n: int = 1000, seed: int = 0) -> ImageSet:
-    """n points of the set `name` (moons, ring, grid, spiral, pinwheel); the same seed gives the
+    """N points of the set `name` (moons, ring, grid, spiral, pinwheel); the same seed gives the
     same points.
     """
     if name not in SHAPES:

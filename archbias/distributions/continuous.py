@@ -95,7 +95,7 @@ def _split(denoiser: PolynomialDenoiser, y: Tensor) -> tuple[Tensor, Tensor, Ten
 def _integrate(
     denoiser: PolynomialDenoiser, v: Tensor, sigmas: Tensor, steps: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """v carried along `sigmas` (either way), the integral of the divergence over log s, and whether
+    """V carried along `sigmas` (either way), the integral of the divergence over log s, and whether
     it left.
     """
     variances = denoiser.variances[: denoiser.r].double()

@@ -43,7 +43,7 @@ class TorchLaw(Distribution):
         return self.law.push(noise).reshape(*shape, *self.law.shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log density, in nats, of value (..., C, H, W); (...)."""
+        """Log density, in nats, of value (..., C, H, W); (...)."""
         batch = value.shape[: value.ndim - 3]
         return self.law.log_prob(value.reshape(-1, *self.law.shape)).reshape(batch)
 

@@ -173,7 +173,7 @@ class FlowLaw(GeneratedDistribution):
 
 
 def _normal(x: Tensor, scale: Tensor) -> Tensor:
-    """log density of independent centred normals: x (n, m), scale (m,) -> (n,)."""
+    """Log density of independent centred normals: x (n, m), scale (m,) -> (n,)."""
     return -((x / scale) ** 2).sum(1) / 2 - scale.log().sum() - x.shape[1] / 2 * LOG_2PI
 
 

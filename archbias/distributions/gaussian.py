@@ -217,7 +217,7 @@ def _wiener(
     gain: Tensor,
     gain_outside: float,
 ) -> Gaussian:
-    """scale multiplies the noise and gain (1 - gain) the mean, per mode and outside the basis."""
+    """Scale multiplies the noise and gain (1 - gain) the mean, per mode and outside the basis."""
     state = denoiser.state()
     mu, u = state["mean"], state["basis"]
     flat = mu.flatten()
@@ -233,7 +233,7 @@ def _wiener(
 
 
 def _convolution(denoiser: Convolution, scale: Tensor, gain_of_mean: Tensor) -> Gaussian:
-    """scale (H, W, C, C) multiplies the noise per frequency; gain_of_mean (C, C) is what the steps
+    """Scale (H, W, C, C) multiplies the noise per frequency; gain_of_mean (C, C) is what the steps
     make of a constant.
     """
     mu = denoiser.mean

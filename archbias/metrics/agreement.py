@@ -46,7 +46,7 @@ def _pair(sample: Tensor, prediction: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _centred(x: Tensor) -> Tensor:
-    """x minus its mean; exactly 0 where x is constant, whatever the rounding of the mean."""
+    """X minus its mean; exactly 0 where x is constant, whatever the rounding of the mean."""
     constant = (x == x[:, :1]).all(1, keepdim=True)
     return (x - x.mean(1, keepdim=True)).masked_fill(constant, 0.0)
 

@@ -88,7 +88,7 @@ def _metric(name: str) -> agreement.Metric:
 
 
 def _like(samples: Tensor, other: Tensor, what: str) -> Tensor:
-    """other as (B, C, H, W): one image stands for every seed."""
+    """Other as (B, C, H, W): one image stands for every seed."""
     other = torch.as_tensor(other).to(samples.device)
     if other.shape == samples.shape[1:]:
         return other.expand_as(samples)

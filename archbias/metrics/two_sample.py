@@ -76,7 +76,7 @@ def p_value(values: np.ndarray) -> TwoSample:
 
 
 def _contrasts(matrix: Tensor, n: int, m: int, count: int, seed: int, unbiased: bool) -> np.ndarray:
-    """mean over AA + mean over BB - 2 mean over AB of a symmetric matrix, for the true and the
+    """Mean over AA + mean over BB - 2 mean over AB of a symmetric matrix, for the true and the
     shuffled labels.
     """
     a = shuffles(n, m, count, seed).to(matrix.device)

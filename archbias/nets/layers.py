@@ -26,7 +26,7 @@ NORMALISATIONS = ("none", "batch", "group", "bias_free")
 
 
 def border(x: Tensor, before: int, after: int, padding: str) -> Tensor:
-    """x with `before` pixels added above and left, `after` below and right."""
+    """X with `before` pixels added above and left, `after` below and right."""
     return f.pad(x, (before, after, before, after), PADDINGS[padding]) if before or after else x
 
 

@@ -135,12 +135,12 @@ class BottleneckDenoiser(Denoiser):
     """D as a function of z; state: mean (C, H, W), basis V (d, r) and what the decoder needs."""
 
     def encode(self, y: Tensor) -> Tensor:
-        """z (B, r) of y (B, C, H, W)."""
+        """Z (B, r) of y (B, C, H, W)."""
         t = self.tensors(y)
         return (y - t["mean"]).flatten(1) @ t["basis"]
 
     def lift(self, z: Tensor) -> Tensor:
-        """mu + V z: (B, r) -> (B, C, H, W)."""
+        """Mu + V z: (B, r) -> (B, C, H, W)."""
         t = self.tensors(z)
         return t["mean"] + (z @ t["basis"].T).reshape(-1, *self.shape)
 

@@ -199,7 +199,7 @@ class LocalConvolution(Convolution):
     """
 
     def kernel(self, sigma: Tensor) -> Tensor:
-        """w at levels (B,): (B, k, k, C in, C out), the weight of pixel p + x - k // 2 in the
+        """W at levels (B,): (B, k, k, C in, C out), the weight of pixel p + x - k // 2 in the
         output at p.
         """
         k, c = self.spec.window, self.shape[0]

@@ -188,7 +188,7 @@ class PolynomialDenoiser(Denoiser):
         return energy[0] / (4 * energy[1])
 
     def potential(self, sigma: float) -> tuple[Basis, np.ndarray]:
-        """theta of phi = sum_a theta_a psi_a(t) with D = grad phi; its basis has degree p + 1.
+        """Theta of phi = sum_a theta_a psi_a(t) with D = grad phi; its basis has degree p + 1.
         InputError unless a gradient.
         """
         if not (self.spec.conservative or self.spec.separable or self.r == 1):
@@ -232,7 +232,7 @@ class PolynomialDenoiser(Denoiser):
         return _basis(self.r, self.spec.degree + 1)
 
     def _score_match(self, sigma: float) -> np.ndarray:
-        """theta (K',), theta_0 = 0. The gradient of psi_a has components sqrt(a_j) psi_{a-e_j} /
+        """Theta (K',), theta_0 = 0. The gradient of psi_a has components sqrt(a_j) psi_{a-e_j} /
         s_j, all of degree <= p.
         """
         higher, deviation = self._higher(), self._deviation
@@ -261,7 +261,7 @@ def least_squares(gram: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _integrate(higher: Basis, c: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """theta with d/dv_j sum_a theta_a psi_a = column j of c, for polynomials of one coordinate
+    """Theta with d/dv_j sum_a theta_a psi_a = column j of c, for polynomials of one coordinate
     each.
 
     Lists of pure powers of degree p and p + 1 start alike, so places in one are places in the

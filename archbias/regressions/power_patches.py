@@ -112,7 +112,7 @@ class PowerPatchesDenoiser(Denoiser):
         self._rows: dict[int, Tensor] = {}
 
     def window(self, sigma: float) -> int:
-        """k at this noise level."""
+        """K at this noise level."""
         return min(
             zip(self.sigmas, self.windows, strict=True),
             key=lambda pair: abs(math.log(pair[0] / sigma)),

@@ -44,7 +44,7 @@ def projections(rows: int, width: int, seed: int) -> Tensor:
 
 
 def features(projected: Tensor, degree: int, normalize: bool) -> Tensor:
-    """h from R y: (B, K) -> (B, K)."""
+    """H from R y: (B, K) -> (B, K)."""
     if normalize:  # the largest power is the power of the largest: the same, without overflow
         projected = projected / projected.abs().amax(-1, keepdim=True).clamp_min(
             torch.finfo(projected.dtype).tiny

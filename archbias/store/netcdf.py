@@ -24,6 +24,7 @@ _NETCDF = {
 
 
 def attributes(holder: h5py.HLObject) -> dict[str, object]:
+    """A group's or variable's own attributes, without those of the file format."""
     names = [n for n in holder.attrs if n not in _NETCDF]
     return {n: v.item() if isinstance(v := holder.attrs[n], np.generic) else v for n in names}
 

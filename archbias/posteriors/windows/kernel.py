@@ -232,7 +232,7 @@ def _box(out, x, left, right, wrap):
 
 @njit(fastmath=FAST)
 def _slide(v, f, y, phi, g, z, chi, channels, full, n):
-    """v += f y . phi + g z . chi: n pairs of a pixel with each of two rows that enter the window
+    """V += f y . phi + g z . chi: n pairs of a pixel with each of two rows that enter the window
     (1) or leave it (-1).
 
     Channels of phi and chi are `full` apart.
@@ -254,7 +254,7 @@ def _slide(v, f, y, phi, g, z, chi, channels, full, n):
 
 @njit(fastmath=FAST)
 def _half_square(out, x, n):
-    """out += x^2 / 2 in float64."""
+    """Out += x^2 / 2 in float64."""
     inlined()
     apart()
     for i in range(n):
@@ -263,7 +263,7 @@ def _half_square(out, x, n):
 
 @njit
 def _direct(v, s, y, phi, channels, full, n):
-    """v -= s (y - phi)^2 / 2, y not scaled."""
+    """V -= s (y - phi)^2 / 2, y not scaled."""
     inlined()
     apart()
     for ch in range(channels):
@@ -274,7 +274,7 @@ def _direct(v, s, y, phi, channels, full, n):
 
 @njit(fastmath=FAST)
 def _add(d, f, v, n):
-    """d += f v, f = 1 or -1."""
+    """D += f v, f = 1 or -1."""
     inlined()
     apart()
     for i in range(n):
@@ -283,7 +283,7 @@ def _add(d, f, v, n):
 
 @njit(fastmath=FAST)
 def _move(d, v, w, n):
-    """d += v - w."""
+    """D += v - w."""
     inlined()
     apart()
     for i in range(n):
@@ -292,7 +292,7 @@ def _move(d, v, w, n):
 
 @njit(fastmath=FAST)
 def _below(d, half, m, t, n):
-    """t = d - half - m in float32; returns the maximum of d - half."""
+    """T = d - half - m in float32; returns the maximum of d - half."""
     inlined()
     apart()
     top = d[0] - half[0]
@@ -396,7 +396,7 @@ def _believe(
     logits,
     sources,
 ):
-    """n sources, whose sums begin at `first` and whose flat positions at `place`, into the
+    """N sources, whose sums begin at `first` and whose flat positions at `place`, into the
     statistics of one pixel.
     """
     inlined()

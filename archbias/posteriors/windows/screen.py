@@ -94,7 +94,7 @@ def coordinates(
 
 @njit(fastmath=FAST)
 def _weighted(out, x, f):
-    """out += f x."""
+    """Out += f x."""
     inlined()
     apart()
     for i in range(len(out)):
@@ -103,7 +103,7 @@ def _weighted(out, x, f):
 
 @njit(fastmath=FAST)
 def _squares(out, x):
-    """out += x^2."""
+    """Out += x^2."""
     inlined()
     apart()
     for i in range(len(out)):
@@ -166,7 +166,7 @@ def embed(x, chosen, row_waves, column_waves, e, h):
 
 @njit(fastmath=FAST)
 def _bounds(a, e, h, i0, i1, g):
-    """g = a . e - h over [i0, i1), the half of what is to be compared with a squared distance;
+    """G = a . e - h over [i0, i1), the half of what is to be compared with a squared distance;
     returns the largest.
     """
     inlined()
