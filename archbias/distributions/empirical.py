@@ -38,6 +38,7 @@ from .. import noise as levels
 from .. import sample
 from ..denoise import Denoiser
 from ..linalg import LowRank, Operator
+from ..metrics import novelty
 from ..posteriors.ideal import IdealDenoiser
 from ..regressions import moments
 from ..regressions.bottleneck import (
@@ -116,10 +117,8 @@ class Atoms(Lifted):
 
     def nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(index (B,), L2 distance (B,)) of the atom nearest to each image of x (B, C, H, W)."""
-        distance, index = torch.cdist(
-            x.to("cpu", torch.float64).flatten(1), self.points.flatten(1)
-        ).min(1)
-        return index, distance
+        found = novelty.nearest(x.to("cpu", torch.float64), self.points)
+        return found.index, found.distance
 
     def log_prob(self, x: Tensor) -> Tensor:
         """(B,) log-probability of the very image x, in nats: log(copies / N) on an atom, -inf

@@ -8,6 +8,8 @@ symmetry     is it one moved, or pieces of some?          nearest under shifts a
 parts        does a picture hang together?                connected parts, strands across a row
 moments      are the low moments the data's?              mean, covariance, skewness, kurtosis
 spectrum     are the scales the data's?                   covariance eigenvalues, radial power
+pairs        how far is every image from every other?     distances, exactly 0 between copies
+finite       what of samples that diverged?               one rule for NaN and infinity
 two_sample   are these two sets one distribution?         MMD, energy, sliced Wasserstein,
                                                           classifier; p-values
 frechet      how far are their Gaussians?                 in PCA, random-feature and Inception space
@@ -33,12 +35,14 @@ __all__ = [
     "compare",
     "coverage",
     "features",
+    "finite",
     "frechet",
     "intervals",
     "moments",
     "novelty",
     "nulls",
     "paired",
+    "pairs",
     "parts",
     "realism",
     "sliced",

@@ -36,8 +36,8 @@ class ClassifierTest:
 
 
 def classifier_test(
-    x: Tensor,
-    y: Tensor,
+    samples: Tensor,
+    images: Tensor,
     *,
     classifier: ClassifierMixin | None = None,
     level: float = 0.95,
@@ -46,20 +46,21 @@ def classifier_test(
     """Train on half of both sets, test on the other half.
 
     Args:
-        x, y: (n, ...) and (m, ...), at least 4 rows each; the larger is cut to the size of the
-            smaller, at random, since chance is 1/2 only for sets of equal size.
+        samples, images: (n, ...) and (m, ...), at least 4 rows each; the larger is cut to the size
+            of the smaller, at random, since chance is 1/2 only for sets of equal size.
         classifier: any scikit-learn classifier; it is cloned.
     """
-    both = pool(x, y, 4).cpu().numpy()
-    size = min(len(x), len(y))
+    both = pool(samples, images, 4).cpu().numpy()
+    n, m = len(samples), len(images)
+    size = min(n, m)
     rng = np.random.default_rng(seed)
-    first, second = rng.permutation(len(x))[:size], len(x) + rng.permutation(len(y))[:size]
+    first, second = rng.permutation(n)[:size], n + rng.permutation(m)[:size]
     half = size // 2
     train, test = (
         np.concatenate([first[part], second[part]])
         for part in (slice(None, half), slice(half, None))
     )
-    label = np.arange(len(both)) >= len(x)
+    label = np.arange(len(both)) >= n
     if classifier is None:
         rank = min(20, 2 * half - 1, both.shape[1])
         classifier = make_pipeline(PCA(rank, whiten=True, random_state=seed), SVC())

@@ -10,9 +10,13 @@ set,
                                                                hold a sample
 
 Kynkaanniemi et al. 2019 (precision, recall), Naeem et al. 2020 (density, coverage; equal sets read
-density 1 and coverage 1 - 2^-k or more). Vendi score (Friedman & Dieng 2023): exp of the entropy of
-the eigenvalues of K / n, with k(x, x) = 1: the effective number of different images, 1 for copies
-of one, n for n that have nothing in common.
+density 1 and coverage 1 - 2^-k or more). A point on the rim of a ball is outside, as theirs are: a
+copy of a training image lies exactly on the rims of others, and must read the same on every
+machine, so a distance counts as below a radius when it is by more than rounding.
+
+Vendi score (Friedman & Dieng 2023): exp of the entropy of the eigenvalues of K / n, with k(x, x) =
+1: the effective number of different images, 1 for copies of one, n for n that have nothing in
+common.
 """
 
 from __future__ import annotations
@@ -23,7 +27,11 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .finite import check
+from .pairs import RELATIVE, between, within
 from .two_sample import pool
+
+RIM = 1 - 2 * RELATIVE  # of a radius: what lies between is on the rim
 
 
 @dataclass(frozen=True)
@@ -36,17 +44,12 @@ class Coverage:
     coverage: float
 
 
-def _distances(x: Tensor, y: Tensor) -> Tensor:
-    squared = x.square().sum(1)[:, None] + y.square().sum(1)[None] - 2 * x @ y.T
-    return squared.clamp(min=0).sqrt()
-
-
 def coverage(samples: Tensor, images: Tensor, *, k: int = 5) -> Coverage:
     """The four measures of samples (B, ...) against real images (N, ...), in pixels or in the
     features passed.
 
-    Memory is (B + N)^2 doubles. Subtract nothing: equal sets of different sizes do not read the
-    same numbers, so read them beside those of held-out images in equal number.
+    Memory is about 3 (B + N)^2 doubles. Equal sets of different sizes do not read the same numbers,
+    so read them beside those of held-out images in equal number.
     """
     n = len(samples)
     if min(n, len(images)) <= k:
@@ -55,13 +58,12 @@ def coverage(samples: Tensor, images: Tensor, *, k: int = 5) -> Coverage:
             f"{len(images)}; lower k"
         )
     both = pool(samples, images)
-    both = both - both.mean(0)
     fake, real = both[:n], both[n:]
 
     def radii(x: Tensor) -> Tensor:
-        return _distances(x, x).fill_diagonal_(0).kthvalue(k + 1, dim=1).values
+        return RIM * within(x).kthvalue(k + 1, dim=1).values
 
-    cross, real_radius, fake_radius = _distances(real, fake), radii(real), radii(fake)
+    cross, real_radius, fake_radius = between(real, fake), radii(real), radii(fake)
     inside = cross < real_radius[:, None]
     return Coverage(
         precision=float(inside.any(0).double().mean()),
@@ -76,7 +78,7 @@ def vendi(images: Tensor) -> float:
 
     Cosine of raw pixels is close to 1 for most pairs: centre them first or pass features.
     """
-    flat = images.double().flatten(1)
+    flat = check(images, "image").double().flatten(1)
     size = flat.norm(dim=1, keepdim=True)
     if not len(flat) or bool((size == 0).any()):
         raise InputError(

@@ -7,7 +7,10 @@
 
 Dowson & Landau 1982; on Inception features the first is FID (Heusel et al. 2017). With centred data
 matrices A and B the cross term is a nuclear norm, tr (...)^(1/2) = |A B'|_* / sqrt((n-1)(m-1)),
-which needs no matrix square root and is exact for fewer images than features.
+which needs no matrix square root and is exact for fewer images than features. For nearly equal sets
+the three traces cancel; there the same number is taken as a sum of squares, the least over
+rotations U of |R_a - U R_b|^2 with R'R = S (orthogonal Procrustes; Bhatia, Jain & Lim 2019, *On the
+Bures-Wasserstein distance between positive definite matrices*).
 
 The estimate is biased upward, by more the fewer the samples (Chong & Forsyth 2020): `frechet` is to
 be read beside its value between parts of the real data, which `frechet_with_null` does.
@@ -20,14 +23,29 @@ from torch import Tensor
 
 from ..errors import InputError
 from .features import Space, pixels
+from .finite import check_sets
 from .moments import centred
 from .nulls import Nulled, against_splits
+
+NEAR = 1e-6  # share of the traces below which their difference is measured as a sum of squares
 
 
 def _factor(flat: Tensor) -> Tensor:
     """R with R'R = A'A/(n-1), at most d rows."""
     root = flat / (len(flat) - 1) ** 0.5
     return torch.linalg.qr(root, mode="r").R if len(flat) > flat.shape[1] else root
+
+
+def _apart(ra: Tensor, rb: Tensor) -> Tensor:
+    """The part of the distance made by covariances R_a'R_a and R_b'R_b, at least 0."""
+    total = ra.square().sum() + rb.square().sum()
+    found = total - 2 * torch.linalg.svdvals(ra @ rb.T).sum()
+    if found > NEAR * total:
+        return found
+    rows = max(len(ra), len(rb))
+    ra, rb = (torch.nn.functional.pad(r, (0, 0, 0, rows - len(r))) for r in (ra, rb))
+    u, _, v = torch.linalg.svd(ra @ rb.T)
+    return (ra - u @ (v @ rb)).square().sum()
 
 
 def frechet(samples: Tensor, images: Tensor, *, space: Space = pixels) -> float:
@@ -39,16 +57,16 @@ def frechet(samples: Tensor, images: Tensor, *, space: Space = pixels) -> float:
         space: a map to features, for example `features.principal(images, 30)`,
             `features.convolutional(3)`, `features.inception()`.
     """
+    check_sets(samples, images)
     a, b = space(samples).double().flatten(1), space(images).double().flatten(1).to(samples.device)
     if a.shape[1] != b.shape[1]:
         raise InputError(
             f"samples and images must have one shape, got {a.shape[1]} and {b.shape[1]} values; "
             "resize one of them"
         )
-    shift = (a.mean(0) - b.mean(0)).square().sum()
-    ra, rb = _factor(centred(a)), _factor(centred(b))
-    cross = torch.linalg.svdvals(ra @ rb.T).sum()
-    return float((shift + ra.square().sum() + rb.square().sum() - 2 * cross).clamp(min=0))
+    origin = b.mean(0)
+    shift = ((a - origin).mean(0) - (b - origin).mean(0)).square().sum()
+    return float(shift + _apart(_factor(centred(a)), _factor(centred(b))))
 
 
 def frechet_with_null(
@@ -57,6 +75,7 @@ def frechet_with_null(
     """`frechet` beside its values between random parts of the real images: the small-sample bias,
     measured.
     """
+    check_sets(samples, images)
     return against_splits(frechet, space(samples), space(images), splits=splits, seed=seed)
 
 
@@ -66,9 +85,8 @@ def frechet_gaussian(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
     for cov in (cov_a, cov_b):
         value, basis = torch.linalg.eigh(cov.double())
         roots.append((basis * value.clamp(min=0).sqrt()).T)
-    cross = torch.linalg.svdvals(roots[0] @ roots[1].T).sum()
     shift = (mean_a.double() - mean_b.double()).square().sum()
-    return float((shift + cov_a.double().trace() + cov_b.double().trace() - 2 * cross).clamp(min=0))
+    return float(shift + _apart(*roots))
 
 
 def kl_gaussian(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:

@@ -12,6 +12,9 @@ Covariances S are never formed when there are fewer images than pixels: with cen
 
     |A'A/n - B'B/m|_F^2 = |AA'|^2/n^2 - 2 |AB'|^2/(n m) + |BB'|^2/m^2
 
+For nearly equal covariances these cancel; there the difference itself is formed, in coordinates of
+the span of both sets.
+
 S is normalised by n - 1. With n samples of a Gaussian the expected squared error of a covariance is
 ((tr S)^2 + |S|^2) / (n - 1), `covariance_noise`: for images it is large, so read `covariance_error`
 beside it or beside `archbias.metrics.nulls.against_splits`.
@@ -23,6 +26,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .finite import check, check_sets
+
+NEAR = 1e-6  # of the squared norm, below which a squared difference is measured as one
 
 
 def centred(images: Tensor) -> Tensor:
@@ -31,14 +37,17 @@ def centred(images: Tensor) -> Tensor:
         raise InputError(
             f"a covariance needs at least 2 images, got {len(images)}; sample more seeds"
         )
-    flat = images.double().flatten(1)
+    flat = check(images, "image").double().flatten(1)
     return flat - flat.mean(0)
 
 
 def mean_error(samples: Tensor, images: Tensor) -> float:
     """Distance of the mean images over the root total variance of `images`, at least 0."""
+    check_sets(samples, images)
     spread = centred(images).square().sum() / (len(images) - 1)
-    difference = samples.double().flatten(1).mean(0) - images.double().flatten(1).mean(0)
+    a, b = samples.double().flatten(1), images.double().flatten(1)
+    origin = b.mean(0)
+    difference = (a - origin).mean(0) - (b - origin).mean(0)
     return float(difference.norm() / spread.sqrt())
 
 
@@ -52,12 +61,23 @@ def _inner(a: Tensor, b: Tensor) -> Tensor:
     return (a @ b.T).square().sum() / scale
 
 
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    """|S_a - S_b|_F^2 by the entries of S_a - S_b, which live in the span of the rows."""
+    if a.shape[1] > len(a) + len(b):
+        basis = torch.linalg.qr(torch.cat([a, b]).T).Q
+        a, b = a @ basis, b @ basis
+    return (a.T @ a / (len(a) - 1) - b.T @ b / (len(b) - 1)).square().sum()
+
+
 def covariance_error(samples: Tensor, images: Tensor) -> float:
     """Relative Frobenius distance |S_s - S_x| / |S_x| of the sample covariances, at least 0."""
+    check_sets(samples, images)
     a, b = centred(samples), centred(images)
     own = _inner(b, b)
     squared = _inner(a, a) - 2 * _inner(a, b) + own
-    return float((squared.clamp(min=0) / own).sqrt())
+    if squared <= NEAR * own:
+        squared = _difference(a, b)
+    return float((squared / own).sqrt())
 
 
 def covariance_noise(images: Tensor, n: int) -> float:

@@ -8,30 +8,29 @@
 
 The search is exact. Blocks of the matrix |x|^2 + |phi|^2 - 2 x.phi give candidates in the dtype of
 the data; the best few of every sample are measured again as |x - phi| in float64. Rounding in the
-blocks is bounded by
-
-    |error of d^2| <= 2 (d + 4) u (|x| + |phi|)^2        u the unit roundoff (Higham 2002, eq. 3.5),
-                                                         data centred first
-
-and a sample whose discarded candidates are not all provably farther than the second nearest is
-searched again in float64.
-What is still open then are ties: more than CANDIDATES images at one distance to that rounding
-(1e-12 of d^2); the first of them is named. Memory is bounded by `memory` whatever the number of
-images.
+blocks is bounded (`pairs.rounding`, data centred first), and a sample whose discarded candidates
+are not all provably farther than the second nearest is searched again in float64. What is open then
+are near-duplicates, more than CANDIDATES of them: every image that may be among the two nearest is
+measured as |x - phi|. Where rounding is below 1e-9 of d^2 they are ties, and the first are named.
+Memory is bounded by `memory` whatever the number of images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from . import finite
+from .pairs import RELATIVE, apart, rounding
 
 COPY_RATIO = 1 / 3
 CANDIDATES = 8
+
+Found = tuple[Tensor, Tensor, Tensor, Tensor]  # the fields of `Nearest`
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class Nearest:
         N = 1.
     copy: ratio < 1/3, or distance = 0. Near-duplicates in the training set hide copies from the
         ratio: remove them first.
+
+    A sample that is not finite has distances NaN, indices -1 and is no copy.
     """
 
     distance: Tensor
@@ -68,13 +69,14 @@ def nearest(samples: Tensor, images: Tensor, *, memory: int = 2**28) -> Nearest:
     """Exact nearest and second nearest image of every sample.
 
     Args:
-        samples: (B, ...) floating; the search runs on their device.
+        samples: (B, ...) floating; the search runs on their device. A row that is not finite is
+            near nothing: NaN and -1.
         images: (N, ...) floating, same shape per image, on any device (blocks are copied over); or
             rows cut on demand, such as `symmetry.Patches`.
         memory: bytes of working memory, beyond the two inputs.
 
     Raises:
-        InputError: shapes that differ, no images, or pixels that are not finite.
+        InputError: shapes that differ, no images, or images that are not finite.
     """
     if samples.ndim < 2 or images.shape[1:] != samples.shape[1:] or not len(images):
         raise InputError(
@@ -83,12 +85,10 @@ def nearest(samples: Tensor, images: Tensor, *, memory: int = 2**28) -> Nearest:
             f"{tuple(samples.shape)} and {tuple(images.shape)}; resize one of them with "
             "ImageSet.resize"
         )
-    if not torch.isfinite(samples).all():
-        bad = int((~torch.isfinite(samples)).flatten(1).any(1).nonzero()[0, 0])
-        raise InputError(
-            f"every sample must be finite, got NaN or infinity in sample {bad}; leave diverged "
-            "samples out"
-        )
+    good = finite.rows(samples)
+    if not bool(good.all()):
+        found = nearest(samples[good], images, memory=memory)
+        return Nearest(*(finite.spread(getattr(found, f.name), good) for f in fields(Nearest)))
     x, phi = samples.flatten(1), images.flatten(1) if isinstance(images, Tensor) else images
     dtype = torch.promote_types(torch.promote_types(x.dtype, phi.dtype), torch.float32)
     if x.is_cuda and torch.get_float32_matmul_precision() != "highest":
@@ -134,12 +134,10 @@ class _Squares:
     def bound(self) -> Tensor:
         """(B,) largest error of a squared distance, once all blocks have been seen."""
         scale = (self.q2.double().sqrt() + self.longest**0.5) ** 2
-        return 2 * (self.q.shape[1] + 4) * torch.finfo(self.q.dtype).eps * scale
+        return rounding(self.q.shape[1], scale, self.q.dtype)
 
 
-def _search(
-    x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _search(x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int) -> Found:
     squares = _Squares(x, phi, dtype, memory)
     keep = min(CANDIDATES, len(phi))
     best = squares.q.new_full((len(x), 0), 0)
@@ -158,7 +156,7 @@ def _search(
     open_rows = (best.amax(1).double() - squares.bound <= result[2] ** 2).nonzero()[:, 0]
     if len(open_rows):
         if dtype == torch.float64:
-            again = _ties(x[open_rows], phi, where[open_rows], memory)
+            again = _settle(x[open_rows], phi, tuple(v[open_rows] for v in result), memory)
         else:
             again = _search(x[open_rows], phi, torch.float64, memory)
         for column, value in zip(result, again, strict=True):
@@ -166,26 +164,50 @@ def _search(
     return result
 
 
-def _ties(
-    x: Tensor, phi: Tensor, where: Tensor, memory: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For rows with more candidates at one distance (to rounding) than are kept: adds the first
-    image at each distance.
+def _settle(x: Tensor, phi: Tensor, best: Found, memory: int) -> Found:
+    """The two nearest of rows that float64 products leave open: all that may be nearer than the
+    second are measured.
+
+    Where the bound is a small part of the second distance squared, what is open is a tie, and two
+    images of a block at each of the two distances will do: the first ones.
     """
     squares = _Squares(x, phi, torch.float64, memory)
-    near, _, far, _ = _first_two(_measure(x, phi, where), where)
-    first, second = (torch.full_like(where[:, 0], -1) for _ in range(2))
     for start, squared in squares:
-        for limit, name in ((near, first), (far, second)):
-            hit = squared <= (limit**2 + squares.bound)[:, None]
-            if name is second:
-                mine = ((first >= start) & (first < start + squared.shape[1])).nonzero()[:, 0]
-                hit[mine, first[mine] - start] = False
-            new = hit.any(1) & (name < 0)
-            name[new] = hit[new].byte().argmax(1) + start
-    where = torch.cat([where, first[:, None], second[:, None]], 1)
-    where = torch.where(where < 0, where[:, :1], where)
-    return _first_two(_measure(x, phi, where), where)
+        bound = squares.bound
+        near, far = (squared <= (best[k] ** 2 + bound)[:, None] for k in (0, 2))
+        number = far.cumsum(1, dtype=torch.int32)
+        tied = (bound <= RELATIVE * best[2] ** 2)[:, None]
+        first = (number <= 2) | (near & (near.cumsum(1, dtype=torch.int32) <= 2))
+        wanted, low = far & (~tied | first), 0
+        columns = start + torch.arange(squared.shape[1], device=x.device)
+        while low < int(number[:, -1].max()):
+            # the more are measured, the fewer of the rest can still be nearer
+            high = 8 * max(low, 1)
+            open_ = (best[2] > 0)[:, None] | (columns < best[3][:, None])
+            pairs = (wanted & (number > low) & (number <= high) & open_).nonzero()
+            for part in pairs.split(max(2, memory // (32 * x.shape[1]))):
+                row, index = part[:, 0], part[:, 1] + start
+                d = apart(x[row], phi[index.to(phi.device)].to(x.device)).sqrt()
+                best = _join(best, row, index, d)
+            low = high
+    return best
+
+
+def _join(best: Found, row: Tensor, index: Tensor, distance: Tensor) -> Found:
+    """The two nearest of every row among those it had and further images; equal distances go to the
+    smaller index.
+    """
+    new = (index != best[1][row]) & (index != best[3][row])
+    rows = torch.arange(len(best[0]), device=row.device)
+    row = torch.cat([rows, rows, row[new]])
+    index = torch.cat([best[1], best[3], index[new]])
+    distance = torch.cat([best[0], best[2], distance[new]])
+    order = index.argsort(stable=True)
+    for key in (distance, row):
+        order = order[key[order].argsort(stable=True)]
+    first = torch.searchsorted(row[order], rows)
+    one, two = order[first], order[first + 1]
+    return distance[one], index[one], distance[two], index[two]
 
 
 def _rows(phi: Tensor, where: Tensor) -> Iterator[Tensor]:
@@ -197,10 +219,10 @@ def _rows(phi: Tensor, where: Tensor) -> Iterator[Tensor]:
 def _measure(x: Tensor, phi: Tensor, where: Tensor) -> Tensor:
     """(B, K) L2 distances to the images at `where`, by differences in float64."""
     wide = x.double()
-    return torch.stack([(wide - p).square().sum(1) for p in _rows(phi, where)], 1).sqrt()
+    return torch.stack([apart(wide, p) for p in _rows(phi, where)], 1).sqrt()
 
 
-def _first_two(distance: Tensor, where: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _first_two(distance: Tensor, where: Tensor) -> Found:
     """The two least distances of every row, equal ones by the smaller index; an index given twice
     counts once.
     """

@@ -155,7 +155,7 @@ def probabilistic_pca(images: Tensor, rank: int) -> Callable[[Tensor], Tensor]:
         shift = x.double().flatten(1) - mean.to(x.device)
         z = shift @ basis.T.to(x.device)
         squared = (z.square() / variance.to(x.device)).sum(1)
-        rest = (shift.square().sum(1) - z.square().sum(1)).clamp(min=0) / noise.to(x.device)
+        rest = (shift - z @ basis.to(x.device)).square().sum(1) / noise.to(x.device)
         return -0.5 * (
             squared
             + rest

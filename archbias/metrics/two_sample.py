@@ -9,9 +9,9 @@ p-values. Set-level.
 
 Under the hypothesis that both are draws of one distribution the labels are exchangeable, so p is
 valid at any size: P(p <= a) <= a. The kernel's bandwidth comes from the pooled set, which shuffling
-leaves alone. The test sees what the
-space shows it: pass features (`archbias.metrics.features`) to look elsewhere than at pixels. Memory
-is (n + m)^2 doubles.
+leaves alone. The test sees what the space shows it: pass features (`archbias.metrics.features`) to
+look elsewhere than at pixels. Distances are those of `pairs`: 0 for equal images. Memory is about
+3 (n + m)^2 doubles.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, nearest
+from .finite import check_sets
+from .pairs import within
 
 
 @dataclass(frozen=True)
@@ -36,24 +38,17 @@ class TwoSample:
     null: np.ndarray = field(repr=False)
 
 
-def distances(x: Tensor) -> Tensor:
-    """(n, n) float64 L2 distances, exactly 0 on the diagonal."""
-    x = x.double().flatten(1)
-    x = x - x.mean(0)
-    norms = x.square().sum(1)
-    squared = (norms[:, None] + norms[None] - 2 * x @ x.T).clamp(min=0)
-    return squared.fill_diagonal_(0).sqrt()
-
-
-def pool(x: Tensor, y: Tensor, least: int = 2) -> Tensor:
-    """Both sets as one (n + m, d) float64 matrix, checked."""
-    if x.shape[1:] != y.shape[1:] or min(len(x), len(y)) < least:
+def pool(samples: Tensor, images: Tensor, least: int = 2) -> Tensor:
+    """Both sets as one (n + m, d) float64 matrix; an InputError unless they are finite, of one
+    shape and of at least `least` rows each.
+    """
+    if samples.shape[1:] != images.shape[1:] or min(len(samples), len(images)) < least:
         raise InputError(
             f"a two-sample comparison needs at least {least} rows on each side of one shape, got "
-            f"{tuple(x.shape)} and "
-            f"{tuple(y.shape)}; resize one set or sample more seeds"
+            f"{tuple(samples.shape)} and {tuple(images.shape)}; resize one set or sample more seeds"
         )
-    return torch.cat([x.double().flatten(1), y.to(x.device).double().flatten(1)])
+    check_sets(samples, images)
+    return torch.cat([samples.double().flatten(1), images.to(samples.device).double().flatten(1)])
 
 
 def shuffles(n: int, m: int, count: int, seed: int) -> Tensor:
@@ -88,16 +83,17 @@ def _contrasts(matrix: Tensor, n: int, m: int, count: int, seed: int, unbiased: 
     return (aa / pairs[0] + bb / pairs[1] - 2 * ab / (n * m)).cpu().numpy()
 
 
-def energy(x: Tensor, y: Tensor, *, permutations: int = 999, seed: int = 0) -> TwoSample:
-    """Energy distance with its permutation p-value: x (n, ...), y (m, ...); at least 0, 0 for
-    identical sets.
+def energy(samples: Tensor, images: Tensor, *, permutations: int = 999, seed: int = 0) -> TwoSample:
+    """Energy distance with its permutation p-value: samples (n, ...), images (m, ...); at least 0,
+    0 for identical sets, in pixel units.
     """
-    both = pool(x, y, 1)
-    return p_value(_contrasts(-distances(both), len(x), len(y), permutations, seed, unbiased=False))
+    matrix = -within(pool(samples, images, 1))
+    n, m = len(samples), len(images)
+    return p_value(_contrasts(matrix, n, m, permutations, seed, unbiased=False))
 
 
 def _rbf(both: Tensor, bandwidth: float | None) -> Tensor:
-    d = distances(both)
+    d = within(both)
     if bandwidth is None:
         upper = d[torch.triu_indices(len(d), len(d), 1, device=d.device).unbind()]
         bandwidth = float(upper.median()) or 1.0
@@ -112,8 +108,8 @@ KERNELS = {"rbf": _rbf, "cubic": _cubic}
 
 
 def mmd(
-    x: Tensor,
-    y: Tensor,
+    samples: Tensor,
+    images: Tensor,
     *,
     kernel: str = "rbf",
     bandwidth: float | None = None,
@@ -124,11 +120,13 @@ def mmd(
     0.
 
     Args:
+        samples, images: (n, ...) and (m, ...), at least 2 each.
         kernel: "rbf", exp(-|x - y|^2 / (2 h^2)), or "cubic", (x.y / d + 1)^3, which on Inception
             features is the kernel inception distance (Binkowski et al. 2018).
         bandwidth: h of the rbf kernel; None is the median distance of the pooled set.
     """
     if kernel not in KERNELS:
         raise InputError(f"unknown kernel {kernel!r}; {nearest(kernel, KERNELS)}")
-    matrix = KERNELS[kernel](pool(x, y), bandwidth).fill_diagonal_(0)
-    return p_value(_contrasts(matrix, len(x), len(y), permutations, seed, unbiased=True))
+    matrix = KERNELS[kernel](pool(samples, images), bandwidth).fill_diagonal_(0)
+    n, m = len(samples), len(images)
+    return p_value(_contrasts(matrix, n, m, permutations, seed, unbiased=True))

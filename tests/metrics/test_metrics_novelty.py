@@ -119,11 +119,23 @@ def test_blocks_stay_within_the_memory_asked_for():
 def test_bad_input():
     with pytest.raises(InputError, match="one shape"):
         N.nearest(torch.zeros(2, 1, 3, 3), torch.zeros(4, 1, 2, 2))
-    with pytest.raises(InputError, match="sample 1"):
-        N.nearest(torch.tensor([[0.0, 1.0], [torch.nan, 0.0]]), torch.zeros(3, 2))
     with pytest.raises(InputError, match="image 2"):
         N.nearest(torch.zeros(1, 2), torch.tensor([[0.0, 1.0], [0.0, 0.0], [torch.inf, 0.0]]))
     assert N.nearest(torch.zeros(0, 2), torch.zeros(3, 2)).distance.shape == (0,)
+
+
+def test_a_sample_that_is_not_finite_is_near_nothing_and_the_others_are_found():
+    phi = torch.randn(9, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    x = phi[[4, 5, 6]] + 0.01
+    bad = x.clone()
+    bad[1, 0, 2, 2] = torch.inf
+    found, alone = N.nearest(bad, phi), N.nearest(x[[0, 2]], phi)
+    assert torch.equal(found.distance[[0, 2]], alone.distance)
+    assert found.index.tolist() == [4, -1, 6]
+    assert found.second_index[1] == -1
+    assert found.distance[1].isnan()
+    assert found.ratio[1].isnan()
+    assert found.copy.tolist() == [True, False, True]
 
 
 def test_quantised_windows_with_thousands_of_ties():
