@@ -74,7 +74,7 @@ def pictures(tree: xr.DataTree, seed: int = 0) -> Figure:
 
 
 def copying(tree: xr.DataTree) -> Figure:
-    """Share of copies with Wilson intervals, distance to the nearest image, and who foretells the
+    """Share of copies with Wilson intervals, distance to the nearest image, and who predicts the
     network.
     """
     ds, told = tree["waist"].to_dataset(), tree["foretold"].to_dataset()

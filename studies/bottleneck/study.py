@@ -70,8 +70,8 @@ def waist(kind: str, width: int, settings: Settings) -> Cell:
     return Cell(f"waist-{label}", run, after=(label,), seconds=1)
 
 
-def foretold(kind: str, width: int, settings: Settings) -> Cell:
-    """What a decoder of the same width, or the mean image, foretells of the network, seed by seed:
+def predicted(kind: str, width: int, settings: Settings) -> Cell:
+    """What a decoder of the same width, or the mean image, predicts of the network, seed by seed:
     group foretold.
     """
     network, closed = f"mlp {width}", f"{kind} {width}"
@@ -109,7 +109,7 @@ def grid(settings: Settings) -> list[Cell]:
             )
             found.append(waist(kind, width, settings))
     return found + [
-        foretold(kind, width, settings) for kind in (*KINDS, FLOOR) for width in settings.widths
+        predicted(kind, width, settings) for kind in (*KINDS, FLOOR) for width in settings.widths
     ]
 
 

@@ -110,7 +110,7 @@ def dial(name: str, degree: int | None, settings: Settings) -> Cell:
         near = novelty.nearest(kept, images.images)
         reference = sample.ddim(ideal, start, sigmas)
         apart = (kept - reference).flatten(1).norm(dim=1)
-        foretold = (kept - law.push(start)).flatten(1).norm(dim=1) if law else torch.zeros(len(x))
+        predicted = (kept - law.push(start)).flatten(1).norm(dim=1) if law else torch.zeros(len(x))
         dims, nan = ("family", "seed"), torch.nan
         values = {
             "distance": (
@@ -122,7 +122,7 @@ def dial(name: str, degree: int | None, settings: Settings) -> Cell:
                 "copy of a training point: distance ratio below 1/3, NaN where the sample left",
             ),
             "from_ideal": (apart, "distance from the ideal denoiser's sample of the same seed"),
-            "from_law": (foretold, "distance from what the law foretells for the same seed"),
+            "from_law": (predicted, "distance from what the law predicts for the same seed"),
         }
         found = {
             k: (dims, torch.where(stays, v, nan).numpy()[None], about(text))

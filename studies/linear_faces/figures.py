@@ -87,7 +87,7 @@ def power(ds: xr.Dataset) -> Figure:
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
-    """One row per prediction: how well it foretells the network, seed by seed."""
+    """One row per prediction: how well it predicts the network, seed by seed."""
     rows = []
     agreement = tree["agreement"].to_dataset()
     for family in agreement["family"].values:

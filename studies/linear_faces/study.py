@@ -139,7 +139,7 @@ STUDY = Study(
     name="linear_faces",
     question=(
         "How much of what a UNet draws from a given noise does the best linear denoiser "
-        "foretell, and under which restriction?"
+        "predict, and under which restriction?"
     ),
     settings=Settings(),
     cells=grid,

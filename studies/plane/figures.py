@@ -56,7 +56,7 @@ def _canvas(tree: xr.DataTree) -> tuple[Figure, np.ndarray, list[str], list[str]
 
 
 def panels(tree: xr.DataTree) -> Figure:
-    """Samples as dots, the law that foretold them in grey: a row per set, a column per
+    """Samples as dots, the law that predicted them in grey: a row per set, a column per
     architecture.
     """
     figure, axes, targets, families = _canvas(tree)
@@ -74,7 +74,7 @@ def panels(tree: xr.DataTree) -> Figure:
                 zorder=3,
             )
     figure.supxlabel(
-        "dots: samples, from the same noise in every column; grey: the law that foretells them, no "
+        "dots: samples, from the same noise in every column; grey: the law that predicts them, no "
         "training needed"
     )
     return figure

@@ -1,5 +1,5 @@
 """Five sets of points, the same noise, six architectures: what each generates, and the law that
-foretold it.
+predicted it.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The study of bias cards at toy size: it runs, its store says what was foretold, its figures
+"""The study of bias cards at toy size: it runs, its store says what was predicted, its figures
 draw.
 """
 
