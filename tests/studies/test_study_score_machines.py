@@ -2,7 +2,6 @@
 at toy size.
 """
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +27,6 @@ def asked():
 
 
 @pytest.fixture(scope="module")
-def functions():
-    """The study file as a module."""
-    spec = importlib.util.spec_from_file_location("score_machines_study", FOLDER / "study.py")
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def ran(asked, tmp_path_factory):
     folder = tmp_path_factory.mktemp("score_machines")
     settings = asked.configure("toy")
@@ -50,70 +37,6 @@ def ran(asked, tmp_path_factory):
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-def test_r_within_a_mask_against_numpy(functions):
-    x, p = random(5, 3, 8, 8), random(5, 3, 8, 8, seed=1)
-    mask = random(5, 8, 8, seed=2) > 0.2
-    found = functions.masked_r(x, p, mask)
-    for k in range(5):
-        a, b = x[k][:, mask[k]].double().numpy().ravel(), p[k][:, mask[k]].double().numpy().ravel()
-        assert found[k].item() == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-12)
-    everything = torch.ones(5, 8, 8, dtype=torch.bool)
-    torch.testing.assert_close(functions.masked_r(x, p, everything), agreement.pearson_r(x, p))
-
-
-def test_foreground_is_what_differs_from_the_border(functions):
-    x = torch.full((1, 3, 10, 10), 0.3)
-    x[:, 0, 3:7, 2:8] = -1.0  # a thing of 24 pixels on a plain ground
-    masks = functions.regions(x)
-    want = torch.zeros(10, 10, dtype=torch.bool)
-    want[3:7, 2:8] = True
-    assert torch.equal(masks["foreground"][0], want)
-    assert torch.equal(masks["background"], ~masks["foreground"])
-    assert torch.equal(masks["border"], ~masks["centre"])
-    assert masks["centre"][0, 2:8, 2:8].all()
-    assert masks["centre"].sum() == 64  # |p - 4.5| < 3.54 in rows and in columns
-    noisy = functions.regions(random(4, 3, 16, 16))
-    assert (noisy["foreground"].sum((1, 2)) == 128).all()
-
-
-def test_labels_go_round_and_predictions_follow_them(functions, asked):
-    x = torch.cat([torch.full((3, 1, 8, 8), -0.5), torch.full((3, 1, 8, 8), 0.5)]) + 0.1 * random(
-        6, 1, 8, 8
-    )
-    images = ImageSet.from_array(x, labels=torch.tensor([4, 4, 4, 9, 9, 9]))
-    assert functions.labels_of(images, range(5), True).tolist() == [4, 9, 4, 9, 4]
-    assert functions.labels_of(images, range(5), False) is None
-    settings = asked.configure("toy")
-    means = functions.by_label(images, True, settings, functions.mean_image)
-    torch.testing.assert_close(means[0], x[:3].double().mean(0).float())
-    torch.testing.assert_close(means[1], x[3:].double().mean(0).float())
-    torch.testing.assert_close(
-        functions.by_label(images, False, settings, functions.mean_image)[1],
-        x.double().mean(0).float(),
-    )
-    drawn = functions.by_label(images, True, settings, functions.gaussian)
-    assert drawn[0].mean() < -0.3 < 0.3 < drawn[1].mean()
-
-
-def test_pixels_a_machine_leaves_alone_are_those_equal_to_their_source(functions):
-    """Theorem 4.1: at vanishing noise a call puts the centre of the nearest training window at
-    every pixel.
-    """
-    images = ImageSet.from_array(random(6, 1, 8, 8))
-    machine = BBELS(window=3).fit(images)
-    x = archbias.sample.ddim(
-        machine, archbias.seeds.normal(range(3), images.shape), noise.cosine(20)
-    )
-    found = machine.mosaic(x)
-    moved = (machine(x, 1e-3) - x).abs().amax(1).double()
-    clear = found.margin > 0.05  # no second window nearly as near
-    assert clear.float().mean() > 0.8
-    torch.testing.assert_close(moved[clear], found.difference[clear], atol=1e-5, rtol=0)
-    assert 0.3 < found.consistent.mean() < 1
-    torch.testing.assert_close(functions.settled(machine, images.images, None), images.images)
-    assert (machine.mosaic(images.images).consistent == 1).all()
 
 
 def test_one_measurement_serves_both_protocols_that_follow_a_network():

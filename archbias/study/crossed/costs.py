@@ -1,0 +1,79 @@
+"""What a cell of a crossed design takes on two cores: estimates, for the plan and the time left.
+
+    training   images x (0.37 ms + multiplications of one evaluation x rate)
+    a score    of a machine with window and shifts: pairs of pixels of image and training set
+               of any other closed form: pixels of the training set
+
+Rates were measured on two Xeon cores with matrix units; on other processors only their ratios
+hold. Nothing here loads an image.
+"""
+
+from __future__ import annotations
+
+from ... import families
+from ...denoise import Spec
+from ...nets.resnet import ResNet
+from ...nets.unet import UNet
+from .. import Images
+
+# seconds of a bbELS score per pair of pixels, and more for each channel
+PAIR = (4.0e-10, 0.9e-10)
+# all shifts instead of those that keep the border
+PAIRWISE = {"bbels": 1.0, "els": 1.5}
+# seconds of a score per pixel of the training set
+PLACE = {"ls": 3e-8, "es": 1.5e-7, "ideal": 1e-9, "linear": 1e-10}
+UNKNOWN = 3e-8
+CORES = 1.8  # what two cores give of one
+CLASSES = 10  # labels of a set that is told them
+PER_IMAGE = 0.37e-3  # seconds of a training image, whatever the network
+RATE = {"bf16": 2.15e-11, "float32": 3.65e-11}  # seconds of a multiplication, 16 channels
+
+
+def shape_of(images: Images) -> tuple[int, int, int]:
+    """(C, H, W) of a named set's images."""
+    grey = any(word in images.name for word in ("mnist", "digits"))
+    side = images.size or (28 if grey else 32)
+    return (1 if grey else 3), side, side
+
+
+def score_seconds(spec: Spec, images: Images, labelled: bool = False) -> float:
+    """Estimated time of denoising one image by a closed form."""
+    name = next((n for n, cls in families.FAMILIES.items() if type(spec) is cls), "")
+    colours, height, width = shape_of(images)
+    pixels, n = height * width, images.n / (CLASSES if labelled else 1)
+    if name in PAIRWISE:
+        return n * pixels**2 * (PAIR[0] + PAIR[1] * colours) * PAIRWISE[name] / CORES
+    return n * pixels * PLACE.get(name, UNKNOWN) / CORES
+
+
+def training_seconds(spec: Spec, images: Images, labelled: bool = False, draws: int = 0) -> float:
+    """Estimated time of a network's training, and of `draws` evaluations more."""
+    wide = max(getattr(spec, "width", 16), getattr(spec, "channels", 16))
+    # kernels of many channels run nearer to the processor's peak
+    rate = RATE[spec.train.precision] * max(0.25, min(1.0, 16 / wide))
+    one = PER_IMAGE + rate * multiplications(spec, shape_of(images), CLASSES * labelled)
+    return len(spec.sigmas()) * one * (spec.train.steps * spec.train.batch + draws)
+
+
+def multiplications(spec: Spec, shape: tuple[int, int, int], classes: int = 0) -> float:
+    """Multiplications of one evaluation of one image: exact for the convolutions of UNet and
+    ResNet, where attention and the modulation by the noise level are left out; as many as there
+    are trained numbers for any other network.
+    """
+    colours, height, width = shape
+    if isinstance(spec, ResNet):
+        layers = spec.width * (2 * colours + (spec.depth - 2) * spec.width)
+        return height * width * spec.kernel**2 * layers
+    if not isinstance(spec, UNet):
+        return spec.parameters(shape, classes)
+    widths = [spec.channels * spec.multiplier**level for level in range(spec.levels + 1)]
+    shrink = 1 if spec.pooling == "none" else 4
+    areas = [height * width / shrink**level for level in range(spec.levels + 1)]
+    further = 2 * spec.blocks - 1  # convolutions of a level after its first
+    pooled = {"stride": lambda c: c * c, "blur": lambda c: 9 * c / 4}.get(spec.pooling, lambda c: 0)
+    total = 9 * areas[0] * widths[0] * (colours - widths[0])  # the last convolution ends in colours
+    for area, before, c in zip(areas, [colours, *widths], widths, strict=False):
+        total += 9 * area * (before * c + further * c * c)
+    for area, c, deeper in zip(areas, widths, widths[1:], strict=False):
+        total += area * (9 * ((1 + spec.skips) + further) * c * c + c * deeper + pooled(c))
+    return total
