@@ -8,30 +8,17 @@ from itertools import product
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
 from archbias.data import ImageSet
-from archbias.metrics import features, novelty, realism, symmetry
-from archbias.metrics import frechet as distance
+from archbias.metrics.between import between
 from archbias.nets import train
 from archbias.nets.train import Train
 from archbias.nets.unet import UNet
 from archbias.regressions.linear import Linear
 from archbias.store import about
-from archbias.study import Cell, Images, Study, Work, cells
+from archbias.study import Cell, Images, Study, Work, cells, crossed, realism
+from archbias.study.crossed import Row, costs
 
-PATCH, STRIDE = 5, 2  # windows judged for realism: their side, and how far apart they lie
-MEASURES = {
-    "training_distance": ("Euclidean distance to the nearest training image", "pixel value"),
-    "face_distance": ("Euclidean distance to the nearest held-out image", "pixel value"),
-    "patch_distance": (
-        "mean distance of its windows to the nearest held-out window",
-        "pixel value",
-    ),
-    "log_likelihood": ("log density under probabilistic PCA of held-out images", "nat"),
-}
-FRECHET = about("Frechet distance to held-out images in random convolutional features")
-SPLITS = 20  # random halves of the held-out images whose Frechet distance is the reference
 WORDS = {
     "pooling": lambda v: "no pooling" if v == "none" else v,
     "levels": lambda v: f"{v} level{'s' * (v > 1)}",
@@ -122,45 +109,16 @@ def network(label: str, variant: str, training: int, spec: UNet, settings: Setti
         groups = fitted.run(work)
         work.runtime.progress(0, 1, f"{label}: judging")
         x = torch.from_numpy(groups["samples"]["sample"].values[0])
-        judged = judge(x, unseen.images, work.runtime.device)
-        variables = {
-            k: (("family", "seed"), v.numpy()[None], about(*MEASURES[k])) for k, v in judged.items()
-        }
-        many = range(1_000_000, 1_000_000 + settings.held_out // 2)
-        y = cells.draw(
-            work.denoiser(label),
-            settings,
-            images,
-            work.runtime,
-            f"{label}: as many as held-out images",
-            many,
-        )
-        variables["frechet"] = (("family",), [frechet(y, unseen.images[0::2])], FRECHET)
-        groups["realism"] = xr.Dataset(variables, {"family": [label], "seed": np.arange(len(x))})
+        which = range(1_000_000, 1_000_000 + settings.held_out // 2)
+        note = f"{label}: as many as held-out images"
+        many = cells.draw(work.denoiser(label), settings, images, work.runtime, note, which)
+        groups["realism"] = realism.judged(label, x, many, unseen.images, work.runtime.device)
         groups["errors"] = errors(work, label, images, unseen, settings)
         groups["variants"] = described(label, variant, training, spec, settings)
         return groups
 
-    seconds = 15 + seconds_of(spec, settings.data.size or 28)
+    seconds = 15 + costs.training_seconds(spec, settings.data)
     return Cell(label, run, seconds=seconds, resources=fitted.resources)
-
-
-def judge(x: Tensor, held_out: Tensor, device: str = "cpu") -> dict[str, Tensor]:
-    """How real, one number per image (B,) float64, by the even half of the held-out images: the
-    values of `metrics.realism`, whose reference, the odd half, is judged once for all variants."""
-    known = held_out[0::2]
-    density = realism.probabilistic_pca(known, max(1, len(known) // 4))
-    windows = symmetry.nearest_patch(x.to(device), known.to(device), size=PATCH, stride=STRIDE)
-    return {
-        "face_distance": novelty.nearest(x, known).distance,
-        "patch_distance": windows.distance.mean((1, 2)).cpu(),
-        "log_likelihood": density(x),
-    }
-
-
-def frechet(x: Tensor, images: Tensor) -> float:
-    """Frechet distance of two sets of images in random convolutional features."""
-    return distance.frechet(x, images, space=features.convolutional(x.shape[1]))
 
 
 def errors(
@@ -207,27 +165,6 @@ def described(
     return xr.Dataset(variables, {"family": [label]})
 
 
-def reference(settings: Settings) -> Cell:
-    """The odd half of the held-out images, judged as samples are: group held_out."""
-
-    def run(work: Work) -> dict[str, xr.Dataset]:
-        unseen = settings.data.unseen(settings.held_out)
-        x = unseen.images[1::2]
-        found = {"training_distance": novelty.nearest(x, settings.data.load().images).distance}
-        found |= judge(x, unseen.images, work.runtime.device)
-        variables = {k: (("image",), v.numpy(), about(*MEASURES[k])) for k, v in found.items()}
-        rng = np.random.default_rng(0)
-        halves = [rng.permutation(len(unseen)).reshape(2, -1) for _ in range(SPLITS)]
-        variables["frechet"] = (
-            ("split",),
-            [frechet(unseen.images[a], unseen.images[b]) for a, b in halves],
-            FRECHET,
-        )
-        return {"held_out": xr.Dataset(variables, {"image": list(unseen.ids[1::2])})}
-
-    return Cell("held out", run, seconds=40)
-
-
 def pairs(settings: Settings) -> Cell:
     """Agreement of every variant with every other, seed by seed, and with itself trained again:
     group pairs.
@@ -251,109 +188,50 @@ def pairs(settings: Settings) -> Cell:
     return Cell("pairs", run, after=tuple(labels), seconds=5)
 
 
-def between(samples: Tensor) -> Tensor:
-    """Pearson r between the samples of two variants, seed by seed, averaged over pairs of trainings
-    from different training seeds.
-
-        R_ijb = mean over k != l of r(x_ikb, x_jlb)
-
-    Variants trained from one seed share batches, and some the initial weights; leaving those pairs
-    out puts different variants (i != j) on the footing of the ceiling (i = j).
-
-    Args:
-        samples: (V, K, B, C, H, W), training k of variant v at seed b.
-
-    Returns:
-        (V, V, B) float64, symmetric. With K = 1 the one pair is taken and the diagonal is NaN.
-    """
-    v, k = samples.shape[:2]
-    kept = 1 - torch.eye(k, dtype=torch.float64) if k > 1 else torch.ones(1, 1, dtype=torch.float64)
-    found = []
-    for x in samples.unbind(2):
-        z = x.double().flatten(2).flatten(0, 1)
-        z = z - z.mean(1, keepdim=True)
-        z = z / z.norm(dim=1, keepdim=True)
-        r = (z @ z.T).clamp(-1, 1).reshape(v, k, v, k)
-        found.append(torch.einsum("ikjl,kl->ij", r, kept) / kept.sum())
-    result = torch.stack(found, -1)
-    if k == 1:
-        result.diagonal().fill_(torch.nan)
-    return result
+def rows(settings: Settings) -> dict[str, Row]:
+    """Every network as a row of the design, on the one image set of this study."""
+    return {
+        label: Row(
+            network=label,
+            maker=spec,
+            images_of=settings.data,
+            seeds=settings.seeds,
+            steps=settings.steps,
+            network_steps=settings.steps,
+            schedule=settings.schedule,
+        )
+        for label, (_, _, spec) in trained(settings).items()
+    }
 
 
 def compared(
-    label: str, variant: str, training: int, predictors: list[Cell], settings: Settings
+    row: Row, variant: str, training: int, laws: list[Cell], networks: dict[str, Row]
 ) -> Cell:
     """Agreement of one network with the laws, with the base and with its own variant, both of
     another training: group agreement.
     """
-    theory = cells.compared(label, predictors, settings)
-    other = "" if training > 1 or settings.trainings == 1 else ", training 2"
+    other = ", training 2" if training == 1 and f"{variant}, training 2" in networks else ""
     rivals = {"base": f"base{other}"} if variant != "base" else {}
-    rivals |= {"replicate": f"{variant}{other}"} if settings.trainings > 1 else {}
-
-    def run(work: Work) -> dict[str, xr.Dataset]:
-        def samples(of: str) -> Tensor:
-            return torch.from_numpy(work.read(of)["samples/sample"].values[0])
-
-        x = samples(label)
-        parts = [theory.run(work)["agreement"]]
-        parts += [cells.agreements(x, samples(of), label, name) for name, of in rivals.items()]
-        return {"agreement": xr.concat(parts, "predictor")}
-
-    return Cell(
-        f"compare-{label}",
-        run,
-        after=tuple(dict.fromkeys((*theory.after, *rivals.values()))),
-        seconds=1,
+    rivals |= {"replicate": f"{variant}{other}"} if training > 1 or other else {}
+    return crossed.compared(
+        row,
+        laws,
+        networks={name: networks[label] for name, label in rivals.items()},
+        another_seed=False,
     )
-
-
-def seconds_of(spec: UNet, side: int) -> float:
-    """Estimated time of a training on two cores: 0.37 ms an image and 0.0215 ms for every million
-    multiplications of one evaluation, a fit to what UNets of 8 to 16 channels took at 32x32 in bf16
-    on two Xeon cores with matrix units.
-    """
-    return (
-        len(spec.sigmas())
-        * spec.train.steps
-        * spec.train.batch
-        * (0.37 + 0.0215e-6 * multiplications(spec, side))
-        / 1e3
-    )
-
-
-def multiplications(spec: UNet, side: int, colours: int = 3) -> float:
-    """Multiplications of all convolutions in one evaluation of one image; the modulation by the
-    noise level is left out.
-    """
-    widths = [spec.channels * spec.multiplier**level for level in range(spec.levels + 1)]
-    areas = [
-        side**2 / (1 if spec.pooling == "none" else 4**level) for level in range(spec.levels + 1)
-    ]
-    further = 2 * spec.blocks - 1  # convolutions of a level after its first
-    pooled = {"stride": lambda c: c * c, "blur": lambda c: 9 * c / 4}.get(spec.pooling, lambda c: 0)
-    total = 9 * areas[0] * widths[0] * (colours - widths[0])  # the last convolution ends in colours
-    for area, before, c in zip(areas, [colours, *widths], widths, strict=False):
-        total += 9 * area * (before * c + further * c * c)
-    for area, c, deeper in zip(areas, widths, widths[1:], strict=False):
-        total += area * (9 * ((1 + spec.skips) + further) * c * c + c * deeper + pooled(c))
-    return total
 
 
 def grid(settings: Settings) -> list[Cell]:
-    predictors = [
-        cells.mean_image(settings),
-        cells.law_of("wiener", Linear(), settings, seconds=20),
-    ]
-    networks = {
-        label: network(label, *entry, settings) for label, entry in trained(settings).items()
-    }
+    """The laws, every network judged, and every network compared with the laws and the others."""
+    laws = [cells.mean_image(settings), cells.law_of("wiener", Linear(), settings, seconds=20)]
+    held_out = realism.reference(settings.data, settings.held_out)
+    known, networks = trained(settings), rows(settings)
+    made = [network(label, *entry, settings) for label, entry in known.items()]
     comparisons = [
-        compared(label, v, k, predictors, settings)
-        for label, (v, k, _) in trained(settings).items()
+        compared(networks[label], variant, training, laws, networks)
+        for label, (variant, training, _) in known.items()
     ]
-    return [*predictors, reference(settings), *networks.values(), *comparisons, pairs(settings)]
+    return [*laws, held_out, *made, *comparisons, pairs(settings)]
 
 
 STUDY = Study(

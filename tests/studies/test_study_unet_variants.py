@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 import archbias
 from archbias import seeds, study
 from archbias.metrics import realism
-from archbias.nets.unet import UNet
 
 FOLDER = Path(__file__).parents[2] / "studies" / "unet_variants"
 LAPTOP = ["base", "max", "1 level", "3 levels", "8 channels", "no skips"]
@@ -65,46 +63,6 @@ def test_the_crossed_grid_is_whole_and_its_labels_say_what_changed(asked, module
     )
     # a network for each step of the sampler
     assert spec.sigmas() == tuple(settings.sigmas[:-1].tolist())
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        UNet(),
-        UNet(pooling="none", levels=3, skips=False),
-        UNet(pooling="stride", levels=4, multiplier=1),
-        UNet(pooling="blur", channels=8, blocks=2),
-        UNet(conditioning="per_level", levels=1),
-    ],
-    ids=lambda spec: f"{spec.pooling} {spec.levels}",
-)
-def test_multiplications_are_those_that_pytorch_counts(module, spec):
-    with FlopCounterMode(display=False) as counter, torch.device("meta"), torch.no_grad():
-        spec.module((3, 32, 32))(
-            torch.zeros(1, 3, 32, 32), torch.zeros(1) if spec.told else None, None
-        )
-    assert module.multiplications(spec, 32) == pytest.approx(
-        counter.get_total_flops() / 2, rel=0.01
-    )
-
-
-def test_agreement_between_variants_is_the_mean_of_correlations_over_unlike_trainings(module):
-    x = np.random.default_rng(0).normal(size=(3, 3, 4, 2, 5, 5))
-    got = module.between(torch.from_numpy(x)).numpy()
-    for i, j, b in np.ndindex(got.shape):
-        pairs = [(k, l) for k in range(3) for l in range(3) if k != l]
-        want = np.mean(
-            [np.corrcoef(x[i, k, b].ravel(), x[j, l, b].ravel())[0, 1] for k, l in pairs]
-        )
-        assert got[i, j, b] == pytest.approx(want, abs=1e-12)
-
-
-def test_a_variant_trained_once_has_no_ceiling(module):
-    x = np.random.default_rng(1).normal(size=(2, 1, 3, 1, 4, 4))
-    got = module.between(torch.from_numpy(x)).numpy()
-    assert np.isnan(got[[0, 1], [0, 1]]).all()
-    want = [np.corrcoef(x[0, 0, b].ravel(), x[1, 0, b].ravel())[0, 1] for b in range(3)]
-    np.testing.assert_allclose(got[0, 1], want, atol=1e-12)
 
 
 @pytest.mark.slow

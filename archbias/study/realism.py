@@ -1,0 +1,78 @@
+"""Samples judged by images outside the training set: how new and how real.
+
+The held-out images are halved. The even half is what samples are compared with; the odd half is
+judged as samples are, and says what an image of the set itself would score.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from torch import Tensor
+
+from ..metrics import features, novelty, realism, symmetry
+from ..metrics import frechet as distance
+from ..store import about
+from . import Cell, Images, Work
+
+PATCH, STRIDE = 5, 2  # windows judged: their side, and how far apart they lie
+SPLITS = 20  # random halves of the held-out images whose Frechet distance is the reference
+MEASURES = {
+    "training_distance": ("Euclidean distance to the nearest training image", "pixel value"),
+    "face_distance": ("Euclidean distance to the nearest held-out image", "pixel value"),
+    "patch_distance": (
+        "mean distance of its windows to the nearest held-out window",
+        "pixel value",
+    ),
+    "log_likelihood": ("log density under probabilistic PCA of held-out images", "nat"),
+}
+FRECHET = about("Frechet distance to held-out images in random convolutional features")
+
+
+def judged(label: str, x: Tensor, many: Tensor, held_out: Tensor, device: str) -> xr.Dataset:
+    """Samples of the judged seeds as a group realism, with the Frechet distance of as many samples
+    as there are images in a half.
+    """
+    variables = {
+        k: (("family", "seed"), v.numpy()[None], about(*MEASURES[k]))
+        for k, v in judge(x, held_out, device).items()
+    }
+    variables["frechet"] = (("family",), [frechet(many, held_out[0::2])], FRECHET)
+    return xr.Dataset(variables, {"family": [label], "seed": np.arange(len(x))})
+
+
+def judge(x: Tensor, held_out: Tensor, device: str = "cpu") -> dict[str, Tensor]:
+    """How real, one number per image (B,) float64, by the even half of the held-out images: the
+    values of `metrics.realism`, whose reference, the odd half, is judged once for all.
+    """
+    known = held_out[0::2]
+    density = realism.probabilistic_pca(known, max(1, len(known) // 4))
+    windows = symmetry.nearest_patch(x.to(device), known.to(device), size=PATCH, stride=STRIDE)
+    return {
+        "face_distance": novelty.nearest(x, known).distance,
+        "patch_distance": windows.distance.mean((1, 2)).cpu(),
+        "log_likelihood": density(x),
+    }
+
+
+def frechet(x: Tensor, images: Tensor) -> float:
+    """Frechet distance of two sets of images in random convolutional features."""
+    return distance.frechet(x, images, space=features.convolutional(x.shape[1]))
+
+
+def reference(images_of: Images, held_out: int) -> Cell:
+    """The odd half of the held-out images, judged as samples are: group held_out."""
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        unseen = images_of.unseen(held_out)
+        x = unseen.images[1::2]
+        found = {"training_distance": novelty.nearest(x, images_of.load().images).distance}
+        found |= judge(x, unseen.images, work.runtime.device)
+        variables = {k: (("image",), v.numpy(), about(*MEASURES[k])) for k, v in found.items()}
+        rng = np.random.default_rng(0)
+        halves = [rng.permutation(len(unseen)).reshape(2, -1) for _ in range(SPLITS)]
+        apart = [frechet(unseen.images[a], unseen.images[b]) for a, b in halves]
+        variables["frechet"] = (("split",), apart, FRECHET)
+        return {"held_out": xr.Dataset(variables, {"image": list(unseen.ids[1::2])})}
+
+    return Cell("held out", run, seconds=40)
