@@ -121,7 +121,7 @@ def predictions_of(work: Work, cell: str, row: Row) -> Iterator[tuple[str, Tenso
 
 
 def by_region(row: Row, x: Tensor, found: Mapping[str, Tensor]) -> dict[str, xr.Dataset]:
-    """r within the centre, the border, the foreground and the background of the network's sample:
+    """Pearson r within the centre, border, foreground and background of the network's sample:
     regions, SET/regions.
     """
     masks = regions(x)
@@ -152,7 +152,7 @@ def by_region(row: Row, x: Tensor, found: Mapping[str, Tensor]) -> dict[str, xr.
 
 
 def by_band(predictor: str) -> Measure:
-    """r with one prediction by octave of spatial frequency: group bands."""
+    """Pearson r with one prediction by octave of spatial frequency: group bands."""
 
     def measure(row: Row, x: Tensor, found: Mapping[str, Tensor]) -> dict[str, xr.Dataset]:
         bands = agreement.per_band(agreement.pearson_r, x, found[predictor])
