@@ -20,6 +20,7 @@ MOVED = {
     "cells": "study.cells",
     "cluster": "study.cluster",
     "compare": "metrics.compare",
+    "data.files": "data.formats",
     "results": "store",
     "tables": "report.tables",
     "train": "nets.train",

@@ -14,44 +14,52 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from . import files, pictures
+from . import formats, pictures
+from .formats import arrays
 from .manifest import Manifest
-from .source import Source
+from .reading import plain
+from .source import Source, only, pick
 
 
-def find(place: Path) -> files.Listing | None:
-    """The arrays in a file or a zarr folder, or None."""
-    if place.suffix == ".npz":
-        return _checked(place, files.npz(place))
-    if place.suffix == ".npy":
-        return files.npy(place)
-    if (
-        place.suffix == ".zarr"
-        or (place / "zarr.json").exists()
-        or (place / ".zgroup").exists()
-        or (place / ".zarray").exists()
-    ):
-        return files.zarr_store(place)
-    return None
+def find(place: Path) -> formats.Listing | None:
+    """The arrays in a file or a zarr folder, or in the only such file of a folder, or None."""
+    kind = place.suffix.lower()
+    if any((place / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
+        return formats.zarr_store(place)
+    if place.is_file() and kind == ".npz":
+        return _checked(place, formats.npz(place))
+    if place.is_file() and kind == ".npy":
+        return formats.npy(place)
+    if kind == ".zarr":
+        return formats.zarr_store(place)
+    found = pick(place, "*.npz", "*.npy", "*.zarr") if place.is_dir() else []
+    return find(only(found)) if found else None
 
 
-def _checked(path: Path, listing: files.Listing) -> files.Listing:
+def _checked(path: Path, listing: formats.Listing) -> formats.Listing:
     """The listing of a prepared file, if its images are the ones of the manifest inside it; others
     pass.
     """
-    with np.load(path, allow_pickle=False) as z:
-        if "manifest" not in z.files:
-            return listing
-        manifest = Manifest.from_json(
-            z["manifest"].tobytes().decode("utf-8", "replace"), f"the manifest in {path}"
-        )
+    written = arrays.member(path, "manifest")
+    if written is None:
+        return listing
+    manifest = Manifest.from_json(
+        written.tobytes().decode("utf-8", "replace"), f"the manifest in {plain(path)}"
+    )
+    whole = hashlib.sha256(repr(manifest.shape).encode())
     for name, pixels in zip(listing.ids, listing.read(range(len(listing.ids))), strict=True):
         x = np.ascontiguousarray(pictures.to_float(pixels[1]).transpose(2, 0, 1), dtype="<f4")
         if manifest.images.get(name) != hashlib.sha256(x.tobytes()).hexdigest():
             raise InputError(
-                f"image {name!r} in {path} differs from the manifest written with it; prepare the "
-                "set again"
+                f"image {name!r} in {plain(path)} differs from the manifest written with it; "
+                "prepare the set again"
             )
+        whole.update(x.tobytes())
+    if whole.hexdigest() != manifest.sha256:
+        raise InputError(
+            f"the images in {plain(path)} differ as a whole from the manifest written with them; "
+            "prepare the set again"
+        )
     return replace(listing, transform=manifest.transform, set=manifest.set)
 
 

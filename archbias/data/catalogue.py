@@ -8,19 +8,20 @@ order, unless a seed draws them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..errors import InputError, nearest
-from . import array, celeba, cifar10, digits, fashion_mnist, folder, mnist, pictures
-from .files import Listing, write_whole
-from .images import ImageSet, check_size, choose
+from . import array, celeba, checks, cifar10, digits, fashion_mnist, folder, limits, mnist, pictures
+from .images import ImageSet, choose
+from .listing import Listing
 from .manifest import Manifest
-from .source import Source, data_root
+from .source import Source, data_root, path_of
+from .writing import writing
 
 SOURCES: dict[str, Source] = {
     m.SOURCE.name: m.SOURCE for m in (fashion_mnist, mnist, cifar10, celeba, digits, folder, array)
@@ -68,8 +69,8 @@ def load(
     about = named(name)
     if crop is not None and crop not in pictures.CROPS:
         raise InputError(f"unknown crop {crop!r}; {nearest(str(crop), pictures.CROPS)}")
-    if size is not None:
-        check_size(size, size)
+    n = None if n is None else checks.whole(n, "the number of images")
+    size = None if size is None else checks.sides(size)[0]
     if manifest is not None:
         if n is not None or seed is not None or ids is not None:
             raise InputError(
@@ -78,16 +79,16 @@ def load(
         manifest = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
         ids = list(manifest.images)
     listing = about.listing(root)
-    if (
-        root is None
-        and about.embedded
-        and about.files
-        and isinstance(n, Integral)
-        and n > len(listing.ids)
-    ):
+    if root is None and about.embedded and about.files and n is not None and n > len(listing.ids):
         raise InputError(
             f"wanted {n} images, got {listing.origin}; run `archbias data fetch {name}` and give "
             f"root={data_root() / name}"
+        )
+    if listing.lost:
+        warnings.warn(
+            f"pictures in {listing.origin} are left out ({listing.lost}); convert them to .png to "
+            "have them too",
+            stacklevel=2,
         )
     rows = choose(listing.ids, n, seed, ids, listing.origin)
     images = _read(about, listing, rows, size, crop)
@@ -100,7 +101,7 @@ def _read(
     # asked for, so that photographs of any size become alike
     mixed = crop == "centre" and size is not None
     crop, order = crop or about.crop, np.argsort(rows)
-    x, raw, notes = [None] * len(rows), None, []
+    x, raw, notes = None, None, []
     for at, (name, pixels) in zip(order, listing.read([rows[i] for i in order]), strict=True):
         raw = raw or (name, pixels.shape)
         if pixels.shape[2] != raw[1][2] or (pixels.shape != raw[1] and not mixed):
@@ -118,7 +119,12 @@ def _read(
                 else f"crop centre square of {pixels.shape[0]}x{pixels.shape[1]}"
             )
             pixels = pictures.crop_centre(pixels)
-        if size is not None and pixels.shape[:2] != (size, size):
+        sides = pixels.shape[:2] if size is None else (size, size)
+        if x is None:
+            shape = (len(rows), pixels.shape[2], *sides)
+            limits.check_memory(shape, 4, "an image set", "give a smaller size or n")
+            x = torch.empty(shape)
+        if pixels.shape[:2] != sides:
             kind = "bytes" if pixels.dtype == np.uint8 else "floats"
             notes.append(f"resize {size}x{size} antialiased bilinear, {kind}")
             pixels = pictures.resize(pixels, size, size)
@@ -126,28 +132,18 @@ def _read(
             raise InputError(
                 f"every image must vary, got the constant {name}; remove it or choose others by ids"
             )
+        were_bytes = pixels.dtype == np.uint8
         pixels = pictures.to_float(pixels)
-        if not np.isfinite(pixels).all():
-            raise InputError(
-                f"every pixel must be finite, got NaN or infinity in {name}; remove it or mend the "
-                "file"
-            )
-        if np.abs(pixels).max() > 1 + 1e-6:
-            low, high = pixels.min(), pixels.max()
-            raise InputError(
-                f"pixels must lie in [-1, 1], got [{low:.3g}, {high:.3g}] in {name}; map bytes "
-                "with x / 127.5 - 1"
-            )
-        x[at] = pixels
-    images = torch.from_numpy(np.stack(x)).permute(0, 3, 1, 2).contiguous()
+        checks.pixels(pixels, name)
+        x[at] = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
     labels = None if listing.labels is None else listing.labels[rows]
-    chosen = [listing.ids[i] for i in rows]
-    return ImageSet.from_array(
-        images,
-        ids=chosen,
-        labels=labels,
-        name=listing.set or about.name,
-        transform=[*listing.transform, *notes],
+    return ImageSet._checked(
+        x,
+        [listing.ids[i] for i in rows],
+        labels,
+        listing.set or about.name,
+        [*listing.transform, *notes],
+        were_bytes=were_bytes,
     )
 
 
@@ -213,8 +209,8 @@ def prepare(
     h, w = images.shape[1:]
     drawn = "" if seed is None else f"-seed{seed}"
     path = (
-        Path(out)
-        if out
+        path_of(out, "out")
+        if out is not None
         else data_root() / "prepared" / f"{name}-{len(images)}{drawn}-{h}x{w}-{images.hash[:8]}.npz"
     )
     if path.suffix != ".npz":
@@ -233,11 +229,7 @@ def prepare(
     }
     if images.labels is not None:
         arrays["labels"] = images.labels.numpy()
-    try:
-        write_whole(path, lambda part: np.savez_compressed(part, **arrays))
-        about.write(path.with_suffix(".json"))
-    except OSError as error:
-        raise InputError(
-            f"wanted to write {path}, got {error.strerror or error}; give another out or make room"
-        ) from error
+    with writing(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    about.write(path.with_suffix(".json"))
     return path

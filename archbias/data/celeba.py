@@ -9,26 +9,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import files
-from .source import File, Source, pick
+from . import formats
+from .source import File, Source, only, pick
 
 OFFICIAL = "https://drive.usercontent.google.com/download?export=download&confirm=t&id=0B7EVK8r0v71pZjFTYXZWM3FlRnM"
 
+# where the official archive, torchvision and Kaggle keep the files
+FOLDERS = (
+    "img_align_celeba",
+    "img_align_celeba/img_align_celeba",
+    "celeba/img_align_celeba",
+    "Img/img_align_celeba",
+)
 
-def find(place: Path) -> files.Listing | None:
+
+def find(place: Path) -> formats.Listing | None:
     """The faces in a folder or file, or None."""
-    if place.is_dir():
-        for folder in (place / "img_align_celeba", place / "celeba" / "img_align_celeba", place):
-            if pick(folder, "*.jpg", "*.png"):
-                return files.folder(folder)
-    if (
-        found := pick(place, "img_align_celeba.zip", "*.zip")
-        if place.is_dir() or place.suffix == ".zip"
-        else []
-    ):
-        return files.archive(found[0])
+    if place.is_file() and place.suffix.lower() == ".zip":
+        return formats.archive(place)
+    for folder in FOLDERS if place.is_dir() else ():
+        if pick(place / folder, "*.jpg", "*.png"):
+            return formats.folder(place / folder)
+    if found := pick(place, "img_align_celeba.zip"):
+        return formats.archive(only(found))
+    if place.is_dir() and pick(place, "*.jpg", "*.jpeg", "*.png"):
+        return formats.folder(place)
     if found := pick(place, "train*.parquet", "*/train*.parquet", "*.parquet", "*/*.parquet"):
-        return files.parquet(found)
+        return formats.parquet(found)
+    if found := pick(place, "*.zip"):
+        return formats.archive(only(found))
     return None
 
 

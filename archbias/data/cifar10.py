@@ -9,60 +9,65 @@ it is refused.
 
 from __future__ import annotations
 
+import fnmatch
+import io
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from ..errors import InputError
-from . import files
-from .source import File, Source, pick
+from . import formats, limits
+from .reading import plain, reading
+from .source import File, Source, only, pick
 
 RECORD = 1 + 3 * 32 * 32
+WANTED = "the binary CIFAR10 batches"
+AGAIN = "download it again"
 
 
-def find(place: Path) -> files.Listing | None:
+def find(place: Path) -> formats.Listing | None:
     """The training images in a folder or file, or None."""
     if found := pick(place, "data_batch_*.bin", "*/data_batch_*.bin"):
-        return _batches(str(found[0].parent), [f.read_bytes() for f in found])
+        with reading(WANTED, found[0].parent, AGAIN):
+            return _batches(found[0].parent, [limits.unpacked(f) for f in found])
     if found := pick(place, "cifar-10-binary.tar*"):
-        return _tar(found[0])
+        return _tar(only(found))
     if found := pick(place, "cifar10*.npz") or (pick(place, "*.npz") if place.is_file() else []):
-        return files.npz(found[0])
+        return formats.npz(only(found))
     if found := pick(place, "train*.parquet", "*/train*.parquet"):
-        return files.parquet(found)
+        return formats.parquet(found)
     if found := pick(place, "cifar-10-python.tar*", "data_batch_1", "*/data_batch_1"):
         raise InputError(
-            f"wanted a CIFAR10 file that can be read safely, got the pickled {found[0]}; "
+            f"wanted a CIFAR10 file that can be read safely, got the pickled {plain(found[0])}; "
             f"{SOURCE.remedy(place)}"
         )
     return None
 
 
-def _tar(path: Path) -> files.Listing:
-    try:
-        with tarfile.open(path) as tar:
-            members = sorted(
-                (m for m in tar if m.isfile() and Path(m.name).match("data_batch_*.bin")),
-                key=lambda m: m.name,
-            )
-            return _batches(str(path), [tar.extractfile(m).read() for m in members])
-    except (OSError, tarfile.TarError, EOFError) as error:
-        raise InputError(
-            f"wanted the binary CIFAR10 archive at {path}, got {error}; download it again"
-        ) from error
+def _tar(path: Path) -> formats.Listing:
+    # unpacked in memory, where its size is known to stay below the limits, and never to disk
+    with (
+        reading(WANTED, path, AGAIN),
+        tarfile.open(fileobj=io.BytesIO(limits.unpacked(path)), mode="r:") as tar,
+    ):
+        members = sorted((m for m in tar if m.isfile() and _is_batch(m.name)), key=lambda m: m.name)
+        return _batches(path, [tar.extractfile(m).read() for m in members])
 
 
-def _batches(origin: str, batches: list[bytes]) -> files.Listing:
+def _is_batch(name: str) -> bool:
+    return fnmatch.fnmatchcase(PurePosixPath(name).name, "data_batch_*.bin")
+
+
+def _batches(path: Path, batches: list[bytes]) -> formats.Listing:
     if not batches or any(len(b) == 0 or len(b) % RECORD for b in batches):
-        got = ", ".join(str(len(b)) for b in batches) or "no batch"
+        got = ", ".join(str(len(b)) for b in batches[:8]) or "no batch"
         raise InputError(
-            f"{origin} must hold batches of {RECORD}-byte records, got {got} bytes; download it "
-            "again"
+            f"{plain(path)} must hold batches of {RECORD}-byte records, got {got} bytes; {AGAIN}"
         )
     records = np.concatenate([np.frombuffer(b, np.uint8).reshape(-1, RECORD) for b in batches])
     pixels = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return files.from_array(origin, pixels, records[:, 0])
+    return formats.from_array(plain(path), pixels, records[:, 0])
 
 
 SOURCE = Source(

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import files
+from . import formats
 from .source import Source
 
 
-def embedded() -> files.Listing:
-    """The digits that scikit-learn ships."""
+def embedded() -> formats.Listing:
+    """The images as scikit-learn ships them."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return files.from_array("scikit-learn's digits", digits.images / 8 - 1, digits.target)
+    return formats.from_array("scikit-learn's digits", digits.images / 8 - 1, digits.target)
 
 
-def find(place: Path) -> files.Listing:
+def find(place: Path) -> formats.Listing:
     """The embedded images, whatever the root."""
     return embedded()
 

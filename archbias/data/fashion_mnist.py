@@ -12,7 +12,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from . import mnist
-from .files import Listing, npz
+from .formats import Listing, npz
 from .source import File, Source
 
 HOME = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -25,8 +25,8 @@ def bundled() -> Listing:
 
 
 def find(place: Path) -> Listing | None:
-    """The training images in a folder or npz file; None when it holds none."""
-    return mnist.find(place, npz="fashion*mnist*.npz")
+    """The training images in a folder or file, or None."""
+    return mnist.find_idx(place, "fashion_mnist", "FashionMNIST", "fashion*mnist*.npz")
 
 
 SOURCE = Source(

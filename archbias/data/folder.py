@@ -6,17 +6,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import files
+from . import formats
 from .source import Source
 
 
-def find(place: Path) -> files.Listing:
+def find(place: Path) -> formats.Listing:
     """The image files there."""
-    if place.suffix == ".zip":
-        return files.archive(place)
-    if place.suffix == ".parquet":
-        return files.parquet([place])
-    return files.folder(place)
+    kind = place.suffix.lower() if place.is_file() else ""
+    if kind == ".zip":
+        return formats.archive(place)
+    if kind == ".parquet":
+        return formats.parquet([place])
+    return formats.folder(place)
 
 
 SOURCE = Source(

@@ -12,7 +12,6 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ from torch import Tensor
 
 from .. import seeds
 from ..errors import InputError, nearest
-from . import pictures
+from . import checks, limits, pictures
+from .listing import numbered
 from .manifest import Manifest
 
 THUMBNAILS = 20  # images a notebook shows of a set
@@ -53,51 +53,50 @@ class ImageSet:
         name: str = "array",
         transform: Sequence[str] = (),
     ) -> ImageSet:
-        """From (N, C, H, W) floats in [-1, 1], copied: what happens to x later is not seen. Ids
-        default to zero-padded positions.
+        """From an array, copied: what happens to x later is not seen.
+
+        Args:
+            x: floats (N, C, H, W) or (N, H, W) in [-1, 1]; or bytes (N, H, W), (N, H, W, C) or
+                (N, C, H, W) with one or three channels, which become b / 127.5 - 1.
+            ids: zero-padded positions by default.
+            labels: one integer per image.
+
+        Raises:
+            InputError: another dtype or shape, pixels that are not finite or outside [-1, 1],
+                labels that are words, missing or fractions, ids given twice.
+
+        Warns:
+            UserWarning: floats without a negative one (torchvision's ToTensor leaves [0, 1]), or a
+                set that is nearly all one value.
         """
-        # also read-only, reversed and big-endian arrays, which torch does not take
-        if not isinstance(x, Tensor):
-            x = np.asarray(x)
-            x = torch.from_numpy(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
-        if x.ndim != 4 or not x.is_floating_point() or 0 in x.shape:
-            raise InputError(
-                f"images must be floats of shape (N, C, H, W) with N at least 1, got {x.dtype} of "
-                f"shape {tuple(x.shape)}; "
-                "for bytes (N, H, W, C) use archbias.load('array', root=...)"
-            )
-        if not torch.isfinite(x).all():
-            bad = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0, 0])
-            raise InputError(
-                f"every pixel must be finite, got NaN or infinity in image {bad}; remove it or "
-                "mend the file"
-            )
-        if x.abs().max() > 1 + 1e-6:
-            raise InputError(
-                f"pixels must lie in [-1, 1], got [{x.min():.3g}, {x.max():.3g}]; map bytes with x "
-                "/ 127.5 - 1"
-            )
-        ids = tuple(f"{i:06d}" for i in range(len(x))) if ids is None else tuple(map(str, ids))
-        if len(ids) != len(x) or len(set(ids)) != len(ids):
-            raise InputError(
-                f"wanted {len(x)} distinct ids, got {len(ids)} with {len(set(ids))} distinct; give "
-                "one id per image"
-            )
-        if labels is not None:
-            given = torch.as_tensor(labels)
-            labels = given.to("cpu", torch.int64, copy=True)
-            if labels.shape != (len(x),):
-                raise InputError(
-                    f"wanted {len(x)} labels, got shape {tuple(labels.shape)}; give one label per "
-                    "image"
-                )
-            if given.is_floating_point() and bool((labels != given.cpu()).any()):
-                raise InputError(
-                    f"labels must be integers, got {given.dtype} with fractions; number the "
-                    "classes 0, 1, 2, ..."
-                )
-        x = x.detach().to("cpu", torch.float32, copy=True, memory_format=torch.contiguous_format)
-        return cls(x, ids, labels, name, tuple(transform))
+        given = checks.images(x, f"the array of {name!r}")
+        limits.check_memory(given.shape, 4, "an image set", "give fewer or smaller images")
+        ids = numbered(len(given)) if ids is None else ids
+        return cls._checked(
+            torch.from_numpy(_channels_first(given)),
+            checks.names(ids, len(given), name),
+            labels,
+            name,
+            transform,
+            were_bytes=given.dtype == np.uint8,
+        )
+
+    @classmethod
+    def _checked(
+        cls,
+        x: Tensor,
+        ids: Sequence[str],
+        labels: object,
+        name: str,
+        transform: Sequence[str],
+        *,
+        were_bytes: bool,
+    ) -> ImageSet:
+        """A set that owns x, (N, C, H, W) float32: refused or doubted as `from_array` says."""
+        checks.floats(x, name, ids)
+        checks.suspicions(x, name, were_bytes=were_bytes, level=3)
+        labels = None if labels is None else checks.labels(labels, ids, name)
+        return cls(x, tuple(ids), labels, name, tuple(transform))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -149,10 +148,11 @@ class ImageSet:
         `archbias.load(name, size=...)` resizes bytes to bytes, which differs from this by rounding
         to 1/127.5 at most.
         """
-        height, width = (size, size) if isinstance(size, int) else size
-        check_size(height, width)
+        height, width = checks.sides(size)
         if (height, width) == self.shape[1:]:
             return self
+        shape = (len(self), self.shape[0], height, width)
+        limits.check_memory(shape, 4, "an image set", "give a smaller size or fewer images")
         small = [pictures.resize(x.permute(1, 2, 0).numpy(), height, width) for x in self.images]
         x = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).clamp(-1, 1).contiguous()
         note = f"resize {height}x{width} antialiased bilinear, floats"
@@ -214,11 +214,7 @@ def choose(
                 "image once"
             )
         return [place[name] for name in ids]
-    n = len(known) if n is None else n
-    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-        raise InputError(
-            f"the number of images must be an integer of at least 1, got {n!r}; 1000 is usual"
-        )
+    n = len(known) if n is None else checks.whole(n, "the number of images")
     if n > len(known):
         raise InputError(
             f"wanted {n} images, got {len(known)} in {where}; ask for at most {len(known)} or add "
@@ -229,10 +225,9 @@ def choose(
     return sorted(seeds.generator(seed).choice(len(known), size=n, replace=False).tolist())
 
 
-def check_size(height: int, width: int) -> None:
-    """An InputError unless both are positive integers."""
-    if not all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in (height, width)):
-        raise InputError(
-            f"an image size must be a positive integer, got {height!r} and {width!r}; 32 and 64 "
-            "are usual"
-        )
+def _channels_first(pixels: np.ndarray) -> np.ndarray:
+    """Bytes or floats (N, H, W, C) as a new array (N, C, H, W), float32 and contiguous."""
+    out = np.empty((len(pixels), pixels.shape[3], *pixels.shape[1:3]), np.float32)
+    for i, image in enumerate(pixels):  # one by one: no second copy of the whole in float32
+        out[i] = pictures.to_float(image).transpose(2, 0, 1)
+    return out

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -16,7 +17,9 @@ from typing import Protocol, TypeVar
 from torch import Tensor
 
 from ..errors import InputError
-from .files import write_whole
+from .reading import plain, reading
+from .source import path_of
+from .writing import writing
 
 
 class Described(Protocol):
@@ -33,6 +36,9 @@ class Described(Protocol):
 
 
 T = TypeVar("T", bound=Described)
+DIGEST = re.compile("[0-9a-f]{64}")
+LARGEST = 1 << 30  # bytes of a manifest's file: some ten million images
+WRITE = "write one with images.manifest().write(path)"
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,12 @@ class Manifest:
                     f"of {self.set}: "
                     f"wanted sha256 {wanted[:12]}, got {digest[:12]}; {remedy}"
                 )
+        if self.sha256 != got.sha256:
+            raise InputError(
+                f"the manifest of {self.set} contradicts itself: every image is the one it names, "
+                f"and the whole has sha256 {got.sha256[:12]}, not {self.sha256[:12]}; write a new "
+                "manifest"
+            )
         if self.labels is not None and got.labels is not None and self.labels != got.labels:
             row = next(
                 i for i, (a, b) in enumerate(zip(self.labels, got.labels, strict=True)) if a != b
@@ -117,31 +129,52 @@ class Manifest:
 
     def write(self, path: str | Path) -> Path:
         """Write the JSON file, whole or not at all."""
-        return write_whole(
-            Path(path), lambda part: part.write_text(self.to_json(), encoding="utf-8")
-        )
+        path = path_of(path, "a manifest")
+        with writing(path) as part:
+            part.write_text(self.to_json(), encoding="utf-8")
+        return path
 
     @classmethod
     def from_json(cls, text: str, name: str = "the manifest") -> Manifest:
+        """A manifest from its JSON text; an InputError that names what is damaged."""
         try:
             d = json.loads(text)
-            labels = None if d["labels"] is None else tuple(map(int, d["labels"]))
-            shape, transform = tuple(map(int, d["shape"])), tuple(map(str, d["transform"]))
-            return cls(str(d["set"]), shape, transform, str(d["sha256"]), dict(d["images"]), labels)
-        except (ValueError, KeyError, TypeError) as error:
+            labels = None if d["labels"] is None else tuple(_integer(v) for v in d["labels"])
+            shape, transform = tuple(_integer(v) for v in d["shape"]), tuple(d["transform"])
+            manifest = cls(d["set"], shape, transform, d["sha256"], dict(d["images"]), labels)
+            manifest._look()
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"{name} must be a manifest written by archbias, got {type(error).__name__} "
-                f"{error}; "
-                "write one with images.manifest().write(path)"
+                f"{plain(error)}; {WRITE}"
             ) from error
+        return manifest
+
+    def _look(self) -> None:
+        """A ValueError unless the parts fit each other."""
+        texts = (self.set, *self.transform, self.sha256, *self.images.values())
+        if not all(isinstance(v, str) for v in texts):
+            raise ValueError("numbers where text belongs")
+        if len(self.shape) != 4 or self.shape[0] != len(self.images):
+            raise ValueError(f"{len(self.images)} images for the shape {self.shape}")
+        if self.labels is not None and len(self.labels) != len(self.images):
+            raise ValueError(f"{len(self.labels)} labels for {len(self.images)} images")
+        for what, digest in (("the whole", self.sha256), *self.images.items()):
+            if not DIGEST.fullmatch(digest):
+                raise ValueError(f"no sha256 for {what}: {digest[:80]!r}")
 
     @classmethod
     def read(cls, path: str | Path) -> Manifest:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"wanted a manifest at {path}, got {error}; write one with "
-                "images.manifest().write(path)"
-            ) from error
-        return cls.from_json(text, str(path))
+        """The manifest of a JSON file."""
+        path = path_of(path, "a manifest")
+        with reading("a manifest", path, WRITE):
+            if path.stat().st_size > LARGEST:
+                raise ValueError(f"a file of {path.stat().st_size} bytes")
+            text = path.read_text(encoding="utf-8")
+        return cls.from_json(text, plain(path))
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is no integer")
+    return value

@@ -13,49 +13,86 @@ import base64
 import html
 import io
 import warnings
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
+from . import limits
+from .reading import why
 
 CROPS = ("centre", "none")
 # PIXELS[b] is the pixel of byte b, the same everywhere
 PIXELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
+# kinds that are decoded, with their suffixes: those that Pillow decodes by itself (it starts
+# Ghostscript for EPS) and that begin with a mark of their own
+FORMATS = {
+    "AVIF": (".avif",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "PNG": (".png", ".apng"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "QOI": (".qoi",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+SUFFIXES = frozenset(suffix for some in FORMATS.values() for suffix in some)
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """The kinds above that this Pillow was built with."""
+    Image.init()
+    return tuple(kind for kind in FORMATS if kind in Image.OPEN)
 
 
 def decode(file: bytes, name: str) -> np.ndarray:
     """An encoded image as bytes (H, W, C), C = 1 for grey and 3 for colour; transparency is
-    dropped.
+    dropped. Of several frames the first.
 
     Args:
         name: what the error calls it.
     """
+    bomb = None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(file)) as picture:
-                mode = picture.mode
-                upright = ImageOps.exif_transpose(picture)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombWarning,
-        Image.DecompressionBombError,
-    ) as error:
+            # its size is refused below, in this project's words
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(file), formats=_formats()) as picture:
+                mode, (width, height) = picture.mode, picture.size
+                if width * height > limits.PIXELS:
+                    bomb = f"{width}x{height} pixels"
+                else:
+                    upright = ImageOps.exif_transpose(picture)
+                    deep = mode.startswith(("I", "F"))
+                    whole = upright if deep else _grey_or_colour(upright, mode)
+    except Image.DecompressionBombError:
+        bomb = "many more"
+    except Exception as error:  # Pillow's plug-ins raise many kinds for a damaged file
         unknown = isinstance(error, UnidentifiedImageError)
-        reason = "no kind of image that Pillow knows" if unknown else " ".join(str(error).split())
+        reason = "no kind of image that Pillow knows" if unknown else why(error)
         raise InputError(
             f"{name} cannot be decoded ({reason}); copy it again or remove it"
         ) from error
-    if mode.startswith(("I", "F")):
+    if bomb is not None:
+        raise InputError(
+            f"{name} must have at most {limits.PIXELS} pixels, got {bomb}; make it smaller or "
+            "remove it"
+        )
+    if deep:
         raise InputError(
             f"{name} must have 8 bits a channel, got Pillow mode {mode}; save it as an 8-bit PNG "
             "or JPEG"
         )
-    pixels = np.asarray(upright.convert("L" if mode in ("1", "L", "LA") else "RGB"))
+    pixels = np.asarray(whole)
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _grey_or_colour(picture: Image.Image, mode: str) -> Image.Image:
+    return picture.convert("L" if mode in ("1", "L", "LA") else "RGB")
 
 
 def crop_centre(pixels: np.ndarray) -> np.ndarray:
