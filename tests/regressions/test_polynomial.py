@@ -337,7 +337,7 @@ def test_bad_settings_are_refused():
         Polynomial(degree=0)
     with pytest.raises(InputError, match="components must be"):
         Polynomial(components=0)
-    images = ImageSet.from_array(torch.rand(40, 1, 6, 6))
+    images = ImageSet.from_array(torch.rand(40, 1, 6, 6) * 2 - 1)
     with pytest.raises(InputError, match="at most 1000 terms"):
         Polynomial(degree=9).fit(images)
 
