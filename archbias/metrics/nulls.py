@@ -72,8 +72,8 @@ def against_splits(
 
     Args:
         statistic: f(samples, images) -> number; larger means more different.
-        samples: (B, ...).  images: real ones, (N, ...) with N > B for equal sizes; else the null's first part is
-            N // 2 images, and says so in `sizes`.
+        samples: (B, ...). images: real ones, (N, ...) with N at least 2 B for equal sizes; else
+            the null's first part is N // 2 images, and says so in `sizes`.
     """
     if len(images) < 4:
         raise InputError(
