@@ -34,6 +34,7 @@ _MODULES = [
     "linalg",
     "metrics",
     "nets",
+    "networks",
     "noise",
     "plots",
     "posteriors",

@@ -101,6 +101,29 @@ def schedule(name: str, steps: int) -> Tensor:
     return SCHEDULES[name](steps)
 
 
+def within(sigmas: Tensor, levels: tuple[float, float]) -> Tensor:
+    """A schedule for a denoiser that was trained at a range of levels: the schedule's levels inside
+    the range, from the highest trained level (where the schedule starts above it) down to 0.
+
+    Args:
+        sigmas: (T + 1,) decreasing, ending on 0.
+        levels: (low, high) sigma, high possibly infinite.
+
+    Returns:
+        Levels ending on 0: what is left below `low` is one step, which returns the estimate itself.
+    """
+    sigmas = check(sigmas)
+    low, high = levels
+    kept = sigmas[(sigmas >= low) & (sigmas < high) & (sigmas > 0)]
+    start = sigmas.new_tensor([min(float(sigmas[0]), float(high))])
+    if not 0 <= low < start:
+        raise InputError(
+            f"wanted levels below {float(start):g}, got a trained range of {low:g} to {high:g}; "
+            "give a schedule that reaches it"
+        )
+    return torch.cat([start, kept[kept < start], sigmas.new_zeros(1)])
+
+
 def ratios(sigmas: Tensor) -> list[tuple[float, float]]:
     """(sigma, sigma' / sigma) of every step from sigma to sigma'."""
     return [(s, t / s) for s, t in pairwise(sigmas.tolist())]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import InputError
-from . import check, compute, families, images, look
+from . import check, compute, families, images, look, published
 from .shared import err
 
 # group: (its modules, one example)
@@ -21,7 +21,7 @@ GROUPS = {
     "compute": ([compute], "archbias run studies/families --preset toy"),
     "look": ([look], "archbias figures runs/quickstart --style paper"),
     "check": ([check], "archbias doctor"),
-    "data and families": ([images, families], "archbias list unet"),
+    "data and families": ([images, families, published], "archbias list unet"),
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
