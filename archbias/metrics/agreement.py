@@ -19,7 +19,7 @@ A constant image has no direction: r, r_squared, amplitude_ratio (constant x) an
 `archbias.metrics.intervals` counts what it leaves out.
 
 Every function takes (B, C, H, W) twice, sample first, and returns (B,) float64 on their device;
-sums are in float64.
+sums are in float64. A row that is not finite in either is NaN (`finite`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from . import finite
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 
@@ -42,7 +43,9 @@ def _pair(sample: Tensor, prediction: Tensor) -> tuple[Tensor, Tensor]:
             "and "
             f"{tuple(prediction.shape)}; predict from the same seeds as were sampled"
         )
-    return sample.double().flatten(1), prediction.to(sample.device).double().flatten(1)
+    x, p = sample.double().flatten(1), prediction.to(sample.device).double().flatten(1)
+    bad = ~finite.rows(x, p)[:, None]
+    return x.masked_fill(bad, torch.nan), p.masked_fill(bad, torch.nan)
 
 
 def _centred(x: Tensor) -> Tensor:
@@ -119,9 +122,13 @@ def ssim(sample: Tensor, prediction: Tensor) -> Tensor:
         sigma=1.5,
         use_sample_covariance=False,
     )
-    pairs = zip(sample.double().cpu().numpy(), prediction.double().cpu().numpy(), strict=True)
-    values = [structural_similarity(x, p, **settings) for x, p in pairs]
-    return torch.tensor(values, dtype=torch.float64, device=sample.device)
+
+    def one_by_one(x: Tensor, p: Tensor) -> Tensor:
+        pairs = zip(x.double().cpu().numpy(), p.double().cpu().numpy(), strict=True)
+        values = [structural_similarity(x, p, **settings) for x, p in pairs]
+        return torch.tensor(values, dtype=torch.float64, device=x.device)
+
+    return finite.each(one_by_one, sample, prediction)
 
 
 METRICS: dict[str, Metric] = {
@@ -137,10 +144,12 @@ METRICS: dict[str, Metric] = {
 def per_channel(metric: Metric, sample: Tensor, prediction: Tensor) -> Tensor:
     """The metric of each channel on its own: (B, C, H, W) twice -> (B, C)."""
     _pair(sample, prediction)
-    b, c = sample.shape[:2]
-    return metric(sample.flatten(0, 1).unsqueeze(1), prediction.flatten(0, 1).unsqueeze(1)).reshape(
-        b, c
-    )
+
+    def apart(x: Tensor, p: Tensor) -> Tensor:
+        found = metric(x.flatten(0, 1).unsqueeze(1), p.flatten(0, 1).unsqueeze(1))
+        return found.reshape(x.shape[:2])
+
+    return finite.each(apart, sample, prediction)
 
 
 def bandpass(images: Tensor, edges: Sequence[float]) -> Tensor:
@@ -153,7 +162,7 @@ def bandpass(images: Tensor, edges: Sequence[float]) -> Tensor:
 
     Returns:
         (K, B, C, H, W) float64; the bands of edges that reach from 0 beyond sqrt(0.5) add up to the
-        images.
+        images. All of an image that is not finite is NaN.
     """
     edges = [float(e) for e in edges]
     if len(edges) < 2 or any(a >= b for a, b in pairwise(edges)):
@@ -161,13 +170,17 @@ def bandpass(images: Tensor, edges: Sequence[float]) -> Tensor:
             f"band edges must be at least 2 increasing radii in cycles per pixel, got {edges}; use "
             "octaves(size)"
         )
+    if not len(images):  # a Fourier transform of no rows is an error to some libraries
+        return images.new_zeros(len(edges) - 1, *images.shape, dtype=torch.float64)
     h, w = images.shape[-2:]
     fy = torch.fft.fftfreq(h, dtype=torch.float64, device=images.device)
     fx = torch.fft.rfftfreq(w, dtype=torch.float64, device=images.device)
     radius = torch.hypot(fy[:, None], fx[None, :])
     spectrum = torch.fft.rfft2(images.double())
     masks = [(radius >= lo) & (radius < hi) for lo, hi in pairwise(edges)]
-    return torch.stack([torch.fft.irfft2(spectrum * mask, s=(h, w)) for mask in masks])
+    bands = torch.stack([torch.fft.irfft2(spectrum * mask, s=(h, w)) for mask in masks])
+    bands[:, ~finite.rows(images)] = torch.nan
+    return bands
 
 
 def octaves(size: int) -> list[float]:

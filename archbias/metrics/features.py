@@ -12,7 +12,7 @@
 
 Random networks as an evaluation space: Naeem et al. 2020, *Reliable fidelity and diversity
 metrics*, section 3.3; they are the fair choice for images far from ImageNet (digits, fashion, small
-faces).
+faces). An image that is not finite has features NaN.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from .. import seeds
 from ..errors import InputError
+from . import finite
 
 Space = Callable[[Tensor], Tensor]
 
@@ -42,7 +43,7 @@ def principal(reference: Tensor, rank: int, *, whiten: bool = False) -> Space:
         rank: r, at most min(N - 1, C H W).
         whiten: divide by the standard deviations, so that every direction counts the same.
     """
-    flat = reference.double().flatten(1)
+    flat = finite.check(reference, "reference image").double().flatten(1)
     if not 1 <= rank <= min(len(flat) - 1, flat.shape[1]):
         most = min(len(flat) - 1, flat.shape[1])
         raise InputError(
@@ -55,11 +56,11 @@ def principal(reference: Tensor, rank: int, *, whiten: bool = False) -> Space:
     if whiten:
         basis = basis * (len(flat) - 1) ** 0.5 / scale[:rank, None]
 
-    def space(images: Tensor) -> Tensor:
+    def project(images: Tensor) -> Tensor:
         z = (images.double().flatten(1) - mean.to(images.device)) @ basis.T.to(images.device)
         return z.to(images.dtype)
 
-    return space
+    return lambda images: finite.each(project, images)
 
 
 def convolutional(
@@ -95,6 +96,9 @@ def convolutional(
                 f"wanted images (B, {channels}, H, W), got {tuple(images.shape)}; build the space "
                 "for their channels"
             )
+        return finite.each(all_of, images)
+
+    def all_of(images: Tensor) -> Tensor:
         return (
             torch.cat([one(part) for part in images.split(batch)])
             if len(images)
@@ -128,9 +132,11 @@ def inception(*, weights: str | None = None, batch: int = 64) -> Space:
     )
 
     @torch.no_grad()
-    def space(images: Tensor) -> Tensor:
+    def pooled(images: Tensor) -> Tensor:
+        if not len(images):
+            return torch.zeros(0, 2048, device=images.device)
         three = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
         bytes_ = ((three.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         return torch.cat([network.to(images.device)(part)[0] for part in bytes_.split(batch)])
 
-    return space
+    return lambda images: finite.each(pooled, images)

@@ -79,8 +79,17 @@ def frechet_with_null(
     return against_splits(frechet, space(samples), space(images), splits=splits, seed=seed)
 
 
+def _check_moments(*moments: Tensor) -> None:
+    if not all(bool(torch.isfinite(m).all()) for m in moments):
+        raise InputError(
+            "means and covariances must be finite, got NaN or infinity; take them over the samples "
+            "that metrics.finite.kept keeps"
+        )
+
+
 def frechet_gaussian(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:
     """The same distance from means (d,) and covariances (d, d), possibly singular."""
+    _check_moments(mean_a, cov_a, mean_b, cov_b)
     roots = []
     for cov in (cov_a, cov_b):
         value, basis = torch.linalg.eigh(cov.double())
@@ -95,6 +104,7 @@ def kl_gaussian(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) ->
     Raises:
         InputError: a covariance that is not positive definite.
     """
+    _check_moments(mean_a, cov_a, mean_b, cov_b)
     try:
         la, lb = torch.linalg.cholesky(cov_a.double()), torch.linalg.cholesky(cov_b.double())
     except torch.linalg.LinAlgError as e:

@@ -5,8 +5,9 @@
                 Efron & Tibshirani 1993, ch. 13)
     binomial    Wilson's score interval (Wilson 1927), or Clopper & Pearson's exact one (1934)
 
-NaN stands for "undefined for this seed" (a constant image has no correlation). It is left out of
-the statistic and counted in `missing`; where nothing is left the value is NaN.
+NaN stands for "undefined for this seed" (a constant image has no correlation, a sample that
+diverged has no value). It is left out of the statistic, counted in `missing` and said wherever the
+interval is printed; where nothing is left the value is NaN. Infinity is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
+from .finite import words
 
 Statistic = Callable[..., np.ndarray]
 STATISTICS: dict[str, Statistic] = {"median": np.median, "mean": np.mean}
@@ -37,12 +39,18 @@ class Interval:
     n: int
     missing: int = 0
 
+    @property
+    def left_out(self) -> str:
+        """What was left out in words, "1 of 30 left out"; empty when nothing was."""
+        return words(self.missing, self.n + self.missing)
+
     def __format__(self, number: str) -> str:
         """The three numbers in this format, three digits by default: f"{interval:.2f}" is 0.97
-        [0.95, 0.98].
+        [0.95, 0.98], with " (1 of 30 left out)" where seeds were undefined.
         """
         number = number or ".3g"
-        return f"{self.value:{number}} [{self.low:{number}}, {self.high:{number}}]"
+        text = f"{self.value:{number}} [{self.low:{number}}, {self.high:{number}}]"
+        return f"{text} ({self.left_out})" if self.missing else text
 
     def __str__(self) -> str:
         return format(self)
@@ -54,10 +62,20 @@ def _level(level: float) -> float:
     return level
 
 
-def _values(values: Tensor | np.ndarray | list) -> np.ndarray:
+def per_seed(values: Tensor | np.ndarray | list) -> np.ndarray:
+    """Values of seeds as (n,) float64; NaN is undefined, infinity an InputError that names its
+    seeds.
+    """
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
-    return np.asarray(values, dtype=np.float64).ravel()
+    values = np.asarray(values, dtype=np.float64).ravel()
+    if np.isinf(values).any():
+        where = ", ".join(map(str, np.flatnonzero(np.isinf(values))[:5]))
+        raise InputError(
+            f"values of seeds must be finite, or NaN where undefined, got infinity at {where} of "
+            f"{len(values)}; set those to NaN to leave them out"
+        )
+    return values
 
 
 def bootstrap(
@@ -89,7 +107,7 @@ def bootstrap(
             f"unknown statistic {statistic!r}; choose from {', '.join(sorted(STATISTICS))} or give "
             "a function"
         )
-    arrays = np.stack([_values(v) for v in values])
+    arrays = np.stack([per_seed(v) for v in values])
     keep = ~np.isnan(arrays).any(0)
     arrays, missing = arrays[:, keep], int((~keep).sum())
     n = arrays.shape[1]

@@ -20,6 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
+from .finite import check_sets
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Nulled:
 def against_splits(
     statistic: Callable[[Tensor, Tensor], float],
     samples: Tensor,
-    real: Tensor,
+    images: Tensor,
     *,
     splits: int = 20,
     seed: int = 0,
@@ -70,18 +71,19 @@ def against_splits(
     """A set statistic with its null from random splits of the real data.
 
     Args:
-        statistic: f(samples, real) -> number; larger means more different.
-        samples: (B, ...).  real: (N, ...) with N > B for equal sizes; else the null's first part is
-            N // 2 images, and says so in `sizes`.
+        statistic: f(samples, images) -> number; larger means more different.
+        samples: (B, ...). images: real ones, (N, ...) with N at least 2 B for equal sizes; else
+            the null's first part is N // 2 images, and says so in `sizes`.
     """
-    if len(real) < 4:
+    if len(images) < 4:
         raise InputError(
-            f"a null from splits needs at least 4 real images, got {len(real)}; give more"
+            f"a null from splits needs at least 4 real images, got {len(images)}; give more"
         )
-    size = len(samples) if 2 * len(samples) <= len(real) else len(real) // 2
+    check_sets(samples, images)
+    size = len(samples) if 2 * len(samples) <= len(images) else len(images) // 2
     rng = np.random.default_rng(seed)
     null = []
     for _ in range(splits):
-        order = rng.permutation(len(real))
-        null.append(float(statistic(real[order[:size]], real[order[size:]])))
-    return Nulled(float(statistic(samples, real)), np.array(null), (size, len(real) - size))
+        order = rng.permutation(len(images))
+        null.append(float(statistic(images[order[:size]], images[order[size:]])))
+    return Nulled(float(statistic(samples, images)), np.array(null), (size, len(images) - size))

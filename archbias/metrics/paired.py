@@ -22,7 +22,7 @@ from scipy import stats
 from torch import Tensor
 
 from ..errors import InputError, nearest
-from .intervals import Interval, bootstrap
+from .intervals import Interval, bootstrap, per_seed
 
 EXACT = 12  # seeds up to which all 2^n sign flips are taken
 
@@ -75,10 +75,7 @@ def paired(
     """
     if test not in TESTS:
         raise InputError(f"unknown paired test {test!r}; {nearest(test, TESTS)}")
-    a, b = (
-        np.asarray(v.detach().cpu() if isinstance(v, Tensor) else v, dtype=float).ravel()
-        for v in (first, second)
-    )
+    a, b = per_seed(first), per_seed(second)
     if a.shape != b.shape:
         raise InputError(
             f"a paired test needs the same seeds on both sides, got {len(a)} and {len(b)} values; "

@@ -10,7 +10,7 @@ A pair of trousers is one part and two strands; one with three legs has an exces
 sleeve that floats beside its shirt is an excess part. Local machines and local networks make both,
 since no window sees the whole (Kamb & Ganguli, arXiv 2412.20292, section 5, on excess limbs).
 
-Both take (B, C, H, W) and return (B,) int64.
+Both take (B, C, H, W) and return (B,) int64, -1 for a picture that is not finite.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from scipy import ndimage
 from torch import Tensor
 
 from ..errors import InputError
+from . import finite
 
 THRESHOLD = -0.7  # on a background of -1: what is clearly lighter than it
 
 
 def foreground(images: Tensor, threshold: float = THRESHOLD) -> Tensor:
-    """Pixels lighter than the threshold, (B, H, W) bool."""
+    """Pixels lighter than the threshold, (B, H, W) bool; none of a picture that is not finite."""
     if images.ndim != 4 or not images.is_floating_point():
         raise InputError(
             f"images must be floats of shape (B, C, H, W), got {images.dtype} of shape "
             f"{tuple(images.shape)}; "
             "add the batch or the channel with images[None]"
         )
-    return images.mean(1) > threshold
+    return finite.each(lambda x: x.mean(1) > threshold, images)
 
 
 def parts(images: Tensor, threshold: float = THRESHOLD, least: int = 5) -> Tensor:
@@ -43,7 +44,8 @@ def parts(images: Tensor, threshold: float = THRESHOLD, least: int = 5) -> Tenso
         labels, found = ndimage.label(mask, structure=np.ones((3, 3)))
         sizes = np.bincount(labels.ravel(), minlength=found + 1)[1:]
         counts.append(int((sizes >= least).sum()))
-    return torch.tensor(counts, dtype=torch.int64)
+    found = torch.tensor(counts, dtype=torch.int64)
+    return found.masked_fill(~finite.rows(images).cpu(), -1)
 
 
 def strands(images: Tensor, threshold: float = THRESHOLD, least: int = 3) -> Tensor:
@@ -55,4 +57,4 @@ def strands(images: Tensor, threshold: float = THRESHOLD, least: int = 3) -> Ten
         raise InputError(
             f"least must be a number of rows from 1 to {runs.shape[-1]}, got {least}; 3 is usual"
         )
-    return runs[:, least - 1]
+    return runs[:, least - 1].masked_fill(~finite.rows(images).cpu(), -1)

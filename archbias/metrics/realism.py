@@ -15,8 +15,8 @@
                  High: made of pieces no real image has. A mosaic of real pieces reads low here and
                      may read unreal above
 
-One number per sample. A percentile near 0 or 1 can rest on few reference images: its resolution is
-1 / (R + 1).
+One number per sample, NaN for one that is not finite. A percentile near 0 or 1 can rest on few
+reference images: its resolution is 1 / (R + 1).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from . import finite
 from .features import Space, pixels
 from .novelty import nearest
 from .symmetry import nearest_patch
@@ -58,6 +59,7 @@ def _halves(held_out: Tensor, least: int) -> tuple[Tensor, Tensor]:
             f"calibration needs at least {2 * least} held-out images, got {len(held_out)}; hold "
             "out more"
         )
+    finite.check(held_out, "held-out image")
     return held_out[0::2], held_out[1::2]
 
 
@@ -71,7 +73,8 @@ def novelty(
         samples: (B, C, H, W); images: the training set (N, C, H, W); held_out: (R, C, H, W) of the
             same source.
     """
-    known = space(images)
+    finite.check(held_out, "held-out image")
+    known = space(finite.check(images, "image"))
     return Calibrated(
         nearest(space(samples), known).distance, nearest(space(held_out), known).distance
     )
@@ -120,7 +123,8 @@ def likelihood(
         )
     else:
         log_prob = fit(known)
-    return Calibrated(log_prob(samples).double(), log_prob(reference).double())
+    value = finite.each(log_prob, samples)
+    return Calibrated(value.double(), log_prob(reference).double())
 
 
 def probabilistic_pca(images: Tensor, rank: int) -> Callable[[Tensor], Tensor]:
@@ -130,9 +134,9 @@ def probabilistic_pca(images: Tensor, rank: int) -> Callable[[Tensor], Tensor]:
     s^2 is the mean of the variances left out, so the law has a density however few the images.
 
     Returns:
-        log_prob: (B, C, H, W) -> (B,) float64, nats per image.
+        log_prob: (B, C, H, W) -> (B,) float64, nats per image; NaN for one that is not finite.
     """
-    flat = images.double().flatten(1)
+    flat = finite.check(images, "image").double().flatten(1)
     n, d = flat.shape
     if not 1 <= rank < min(n - 1, d):
         raise InputError(
@@ -151,7 +155,7 @@ def probabilistic_pca(images: Tensor, rank: int) -> Callable[[Tensor], Tensor]:
     basis, variance = basis[:rank], variance[:rank]
     logdet = variance.log().sum() + (d - rank) * noise.log()
 
-    def log_prob(x: Tensor) -> Tensor:
+    def of_rows(x: Tensor) -> Tensor:
         shift = x.double().flatten(1) - mean.to(x.device)
         z = shift @ basis.T.to(x.device)
         squared = (z.square() / variance.to(x.device)).sum(1)
@@ -163,4 +167,4 @@ def probabilistic_pca(images: Tensor, rank: int) -> Callable[[Tensor], Tensor]:
             + d * torch.log(torch.tensor(2 * torch.pi, dtype=torch.float64)).to(x.device)
         )
 
-    return log_prob
+    return lambda x: finite.each(of_rows, x)

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from .. import seeds
 from ..errors import InputError
+from . import finite
 from .moments import centred
 
 
@@ -76,6 +77,7 @@ def gaussian_band(
         (3, min(n - 1, d)) lower limit, median and upper limit of each ordered eigenvalue, pointwise
         at `level`.
     """
+    finite.check(population.reshape(-1, 1), "eigenvalue")
     population = population.double().flatten().clamp(min=0)
     if n < 2 or not len(population):
         raise InputError(
@@ -126,10 +128,16 @@ def radial_power(images: Tensor) -> Tensor:
     Returns:
         (B, K) float64, K = min(H, W) // 2 + 1: mean of |FFT|^2 / (H W) over channels and over the
         frequencies whose radius rounds to k cycles per min(H, W) pixels; those beyond the axis
-        limit (the corners) are left out.
+        limit (the corners) are left out. NaN for an image that is not finite.
     """
+    return finite.each(_radial_power, images)
+
+
+def _radial_power(images: Tensor) -> Tensor:
     h, w = images.shape[-2:]
     side = min(h, w)
+    if not len(images):  # a Fourier transform of no rows is an error to some libraries
+        return torch.zeros(0, side // 2 + 1, dtype=torch.float64, device=images.device)
     power = torch.fft.fft2(images.double()).abs().square().mean(1) / (h * w)
     fy, fx = (
         torch.fft.fftfreq(s, dtype=torch.float64, device=images.device) * side for s in (h, w)

@@ -8,17 +8,18 @@ A shift by (a, b) compares the pixels that both images have; the factor sqrt(d /
 shifts on the scale of whole images (root mean square per pixel). Patches: for every k x k window of
 a sample, wherever it is, the nearest k x k
 window of any image, wherever that is: the map of a mosaic. Both searches are exact, through
-`novelty.nearest`.
+`novelty.nearest`. A sample that is not finite is near nothing: distances NaN, places -1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from . import finite
 from .novelty import Nearest, nearest
 
 
@@ -50,6 +51,11 @@ def nearest_moved(
             "wanted samples (B, C, H, W) and a shift below the image side, got "
             f"{tuple(samples.shape)} and {shift}; lower shift"
         )
+    finite.check(images, "image", "remove it or mend the file")
+    good = finite.rows(samples)
+    if not bool(good.all()):
+        found = nearest_moved(samples[good], images, shift=shift, flip=flip, memory=memory)
+        return Moved(*(finite.spread(getattr(found, f.name), good) for f in fields(Moved)))
     h, w = samples.shape[-2:]
     distance, index, move = [], [], []
     for flipped in (False, True) if flip else (False,):
@@ -154,6 +160,11 @@ def nearest_patch(
             f"wanted equal channels, got {samples.shape[1]} and {images.shape[1]}; convert one of "
             "the sets"
         )
+    finite.check(images, "image", "remove it or mend the file")
+    good = finite.rows(samples)
+    if not bool(good.all()):
+        found = nearest_patch(samples[good], images, size=size, stride=stride, memory=memory)
+        return PatchMap(*(finite.spread(getattr(found, f.name), good) for f in fields(PatchMap)))
     parts = [
         nearest(queries[i : i + 4096], keys, memory=memory)
         for i in range(0, max(len(queries), 1), 4096)

@@ -2,14 +2,15 @@
 
 A table is first a tidy data frame, one row per number:
 
-    family, column, value, low, high, n, best, p
+    family, column, value, low, high, n, best, p, missing
 
 value is the median over seeds or the share of seeds, [low, high] its 95 % interval (bootstrap for
-medians, Wilson for shares), n the seeds it rests on. In tables of agreement best marks the closest
-prediction of a family and all that cannot be told apart
-from it: p, of Wilcoxon's signed ranks over seeds against the closest, Holm-corrected within the
-family, is 0.05 or more (with too few seeds to ever get below, the closest alone). Ceilings do not
-compete. `layout` turns a table into words, one row per family.
+medians, Wilson for shares), n the seeds it rests on, missing those left out because they have no
+value: a sample that diverged, an image that is constant. In tables of agreement best marks the
+closest prediction of a family and all that cannot be told apart from it: p, of Wilcoxon's signed
+ranks over seeds against the closest, Holm-corrected within the family, is 0.05 or more (with too
+few seeds to ever get below, the closest alone). Ceilings do not compete. `layout` turns a table
+into words, one row per family.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ import xarray as xr
 
 from ..errors import InputError, nearest
 from ..metrics.compare import CEILINGS
+from ..metrics.finite import words
 from ..metrics.intervals import Interval, binomial, bootstrap
 from ..metrics.paired import holm, paired
 
@@ -38,7 +41,7 @@ MEASURES = {  # title, and how good a value is
     "mse": ("mean squared difference", lambda v: -v),
     "cosine": ("cosine similarity", lambda v: v),
 }
-COLUMNS = ["family", "column", "value", "low", "high", "n", "best", "p"]
+COLUMNS = ["family", "column", "value", "low", "high", "n", "best", "p", "missing"]
 ALPHA = 0.05
 
 
@@ -81,9 +84,12 @@ def novelty(tree: xr.DataTree) -> pd.DataFrame:
     for family in ds["family"].values:
         one = ds.sel(family=family)
         flags = one["copy"].values.astype(float) if "copy" in one else np.array([])
-        flags = flags[np.isfinite(flags)]
-        if flags.size:
-            rows.append(_row(family, "copied", binomial(int(flags.sum()), flags.size)))
+        known = np.isfinite(flags)
+        if "distance" in one:  # a sample that diverged has no distance, and is no picture to copy
+            known &= np.isfinite(one["distance"].values)
+        if known.any():
+            copied = binomial(int(flags[known].sum()), int(known.sum()))
+            rows.append(_row(family, "copied", replace(copied, missing=int((~known).sum()))))
         for name, title in (
             ("distance", "distance to nearest"),
             ("distance_ratio", "nearest / second nearest"),
@@ -116,7 +122,7 @@ def layout(frame: pd.DataFrame) -> tuple[list[str], list[tuple[str, list[tuple[s
     """A tidy frame as words: column titles, one (family, [(cell, bold), ...]) per row, and a note
     on n and intervals.
 
-    The usual n stands in the note; a cell with another n says so itself.
+    The usual n stands in the note; a cell with another n, or with seeds left out, says so itself.
     """
     columns = list(dict.fromkeys(frame["column"]))
     usual = int(frame["n"].mode().iloc[0])
@@ -130,6 +136,8 @@ def layout(frame: pd.DataFrame) -> tuple[list[str], list[tuple[str, list[tuple[s
                 continue
             v = own.loc[column]
             other = f" (n = {v['n']})" if v["n"] != usual else ""
+            if v["missing"]:
+                other = f" ({words(v['missing'], v['n'] + v['missing'])})"
             cells.append(
                 (
                     f"{number(v['value'])} [{number(v['low'])}, {number(v['high'])}]{other}",
@@ -227,6 +235,7 @@ def _row(family: object, column: str, v: Interval, best: bool = False, p: float 
         int(v.n),
         bool(best),
         float(p),
+        int(v.missing),
     )
 
 

@@ -24,7 +24,7 @@ from .. import distributions, noise, sample, seeds
 from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError
-from ..metrics import agreement, novelty
+from ..metrics import agreement, finite, novelty
 from . import Cell, Images, Work
 
 IMAGE = ("channel", "row", "column")
@@ -208,16 +208,20 @@ def dataset(variable: str, x: Tensor, **labels: str) -> xr.Dataset:
 
 
 def novelty_of(x: Tensor, images: ImageSet, label: str) -> xr.Dataset:
-    """Distance to the nearest training image, per seed, and that image."""
+    """Distance to the nearest training image, per seed, and that image; NaN and no name for a
+    sample that is not finite.
+    """
     near = novelty.nearest(x, images.images)
-    dims = ("family", "seed")
+    dims, known = ("family", "seed"), near.index >= 0
+    pictures = images.images[near.index].masked_fill(~known[:, None, None, None], torch.nan)
+    names = [images.ids[i] if i >= 0 else "" for i in near.index.tolist()]
     return xr.Dataset(
         {
             "distance": (dims, near.distance.numpy()[None]),
             "distance_ratio": (dims, near.ratio.numpy()[None]),
-            "nearest_id": (dims, np.array([[images.ids[i] for i in near.index.tolist()]])),
+            "nearest_id": (dims, np.array([names])),
             "copy": (dims, near.copy.numpy()[None]),
-            "nearest_image": ((*dims, *IMAGE), images.images[near.index].numpy()[None]),
+            "nearest_image": ((*dims, *IMAGE), pictures.numpy()[None]),
         },
         {"family": [label], "seed": np.arange(len(x))},
     )
@@ -254,12 +258,12 @@ def variances(x: Tensor, settings: Settings, label: str) -> xr.Dataset:
     (division by N), what the laws are made of.
     """
     directions, of_data = principal(settings.data)
+    x = finite.kept(x).images
+    along = x.double().flatten(1) @ directions.T
+    spread = along.var(0) if len(x) > 1 else along.new_full((len(directions),), torch.nan)
     return xr.Dataset(
         {
-            "mode_variance": (
-                ("family", "mode"),
-                (x.double().flatten(1) @ directions.T).var(0).numpy()[None],
-            ),
+            "mode_variance": (("family", "mode"), spread.numpy()[None]),
             "data_variance": (("mode",), of_data.numpy()),
             "n_variance": (("family",), np.array([len(x)])),
         },

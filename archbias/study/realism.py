@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
-from ..metrics import features, novelty, realism, symmetry
+from ..metrics import features, finite, novelty, realism, symmetry
 from ..metrics import frechet as distance
 from ..store import about
 from . import Cell, Images, Work
@@ -28,16 +28,21 @@ MEASURES = {
 }
 FRECHET = about("Frechet distance to held-out images in random convolutional features")
 
+LEFT_OUT = about("samples left out of the Frechet distance because they are not finite")
+
 
 def judged(label: str, x: Tensor, many: Tensor, held_out: Tensor, device: str) -> xr.Dataset:
     """Samples of the judged seeds as a group realism, with the Frechet distance of as many samples
-    as there are images in a half.
+    as there are images in a half. Samples that are not finite are left out of it and counted.
     """
+    kept = finite.kept(many)
     variables = {
         k: (("family", "seed"), v.numpy()[None], about(*MEASURES[k]))
         for k, v in judge(x, held_out, device).items()
     }
-    variables["frechet"] = (("family",), [frechet(many, held_out[0::2])], FRECHET)
+    apart = frechet(kept.images, held_out[0::2]) if len(kept.rows) > 1 else np.nan
+    variables["frechet"] = (("family",), [apart], FRECHET)
+    variables["left_out"] = (("family",), [len(kept.left_out)], LEFT_OUT)
     return xr.Dataset(variables, {"family": [label], "seed": np.arange(len(x))})
 
 

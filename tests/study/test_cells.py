@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
+import xarray as xr
 
-from archbias import plots, store
+from archbias import data, plots, store
 from archbias.errors import InputError
 from archbias.regressions.linear import Linear
-from archbias.study import Images, Study, cells, run
+from archbias.report import tables
+from archbias.study import Images, Study, cells, realism, run
 
 
 @pytest.mark.parametrize(
@@ -44,3 +47,35 @@ def test_one_training_image_has_no_spectrum_and_its_figures_are_drawn(tmp_path):
         tree["samples/sample"].values, np.broadcast_to(x, (1, 2, 1, 6, 6)), atol=1e-6
     )
     assert set(plots.standard(tree)) == {"samples"}
+
+
+def test_one_sample_that_diverged_is_left_out_and_counted():
+    """Per seed it is NaN, of what is one number for a set it is left out; tables say how many."""
+    images = data.load("digits", n=60)
+    x = images.images[:30] * 0.9
+    bad = x.clone()
+    bad[3, 0, 2, 2] = torch.nan
+    near, other = (cells.novelty_of(v, images, "net") for v in (bad, x))
+    assert near["nearest_id"].values[0, 3] == ""
+    assert np.isnan(near["nearest_image"].values[0, 3]).all()
+    rest = {"seed": [s for s in range(30) if s != 3]}
+    xr.testing.assert_identical(near.isel(rest), other.isel(rest))
+    tree = xr.DataTree.from_dict(
+        {"novelty": near, "agreement": cells.agreements(bad, x * 0.8 + 0.1, "net", "ideal")}
+    )
+    text = tables.render(tree)
+    lines = [line for line in text.splitlines() if line.startswith("| net")]
+    assert len(lines) == 7
+    assert all("1 of 30 left out" in line for line in lines)
+    frame = tables.novelty(tree)
+    assert frame["missing"].tolist() == [1, 1, 1]
+    settings = cells.Settings(data=Images(name="digits", n=60))
+    assert int(cells.variances(bad, settings, "net")["n_variance"][0]) == 29
+    np.testing.assert_allclose(
+        cells.variances(bad, settings, "net")["mode_variance"],
+        cells.variances(x[rest["seed"]], settings, "net")["mode_variance"],
+    )
+    judged = realism.judged("net", bad, bad, images.images[30:], "cpu")
+    assert judged["left_out"].values.tolist() == [1]
+    assert np.isfinite(judged["frechet"].values).all()
+    assert np.isnan(judged["face_distance"].values[0]).tolist() == [s == 3 for s in range(30)]
