@@ -27,6 +27,7 @@ _FROM = {
 }
 _MODULES = [
     "adapters",
+    "copies",
     "data",
     "denoise",
     "distributions",

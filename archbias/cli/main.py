@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import InputError
-from . import check, compute, families, images, look, published
+from . import check, compute, copies, families, images, look, published
 from .shared import err
 
 # group: (its modules, one example)
 GROUPS = {
     "compute": ([compute], "archbias run studies/families --preset toy"),
     "look": ([look], "archbias figures runs/quickstart --style paper"),
-    "check": ([check], "archbias doctor"),
+    "check": ([check, copies], "archbias doctor"),
     "data and families": ([images, families, published], "archbias list unet"),
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -16,6 +16,7 @@
     novelty_realism(ds)        how new against how real
     bias_cards(ds)             measured traits of all families as a clustered heat map;
                                receptive_fields(field) as maps
+    wall(x, beside, copy)      samples beside their nearest images, copies framed
     training_curves(ds)        loss against steps
     standard(tree)             those of the above that a store has the groups for; drawn(module,
                                tree): the study's own, or these
@@ -39,6 +40,7 @@ from .standard import drawn, standard
 from .styles import render, save, style
 from .training import training_curves
 from .variance import mode_variance
+from .wall import wall
 
 __all__ = [
     "against_noise",
@@ -68,4 +70,5 @@ __all__ = [
     "standard",
     "style",
     "training_curves",
+    "wall",
 ]
