@@ -27,6 +27,7 @@ from .nets.resnet import ResNet
 from .nets.shallow import Shallow
 from .nets.unet import UNet
 from .posteriors.ideal import Ideal
+from .posteriors.masked import Masked
 from .posteriors.score_machines import BBELS, ELS, ES, LS
 from .regressions.bottleneck import Bottleneck
 from .regressions.linear import Linear
@@ -40,6 +41,7 @@ FAMILIES: dict[str, type[Spec]] = {
     "ls": LS,
     "els": ELS,
     "bbels": BBELS,
+    "masked": Masked,
     "linear": Linear,
     "polynomial": Polynomial,
     "power_features": PowerFeatures,
