@@ -114,9 +114,12 @@ class Denoiser(abc.ABC):
     spec: the settings it was fitted with.
     shape: (C, H, W) of the images.
     classes: the labels it can be conditioned on, empty when it takes none.
+    levels: (low, high) sigma it was trained at, high possibly infinite; a call outside is refused.
+        None: it answers at every level.
     """
 
     classes: tuple[int, ...] = ()
+    levels: tuple[float, float] | None = None
 
     def __init__(self, spec: Spec, shape: tuple[int, int, int], tensors: dict[str, Tensor]):
         self.spec = spec
@@ -195,6 +198,16 @@ class Denoiser(abc.ABC):
                 f"sigma must be positive and finite, got {bad}; use levels of archbias.noise, "
                 "without the final 0"
             )
+        if self.levels is not None:
+            low, high = self.levels
+            slack = max(1e-5, torch.finfo(y.dtype).eps)  # a level of the range, rounded
+            outside = (sigma < low * (1 - slack)) | (sigma > high * (1 + slack))
+            if bool(outside.any()):
+                raise InputError(
+                    f"this denoiser was trained at sigma from {low:.4g} to {high:.4g}, got "
+                    f"{float(sigma[outside].flatten()[0]):.4g}; sample between with "
+                    "archbias.noise.within(sigmas, denoiser.levels)"
+                )
         if labels is not None:
             labels = self.check_labels(labels, len(y)).to(y.device)
         return sigma.expand(len(y)), labels

@@ -101,18 +101,21 @@ def schedule(name: str, steps: int) -> Tensor:
     return SCHEDULES[name](steps)
 
 
-def within(sigmas: Tensor, levels: tuple[float, float]) -> Tensor:
+def within(sigmas: Tensor, levels: tuple[float, float] | None) -> Tensor:
     """A schedule for a denoiser that was trained at a range of levels: the schedule's levels inside
     the range, from the highest trained level (where the schedule starts above it) down to 0.
 
     Args:
         sigmas: (T + 1,) decreasing, ending on 0.
-        levels: (low, high) sigma, high possibly infinite.
+        levels: (low, high) sigma, high possibly infinite: `Denoiser.levels`. None leaves the
+            schedule as it is.
 
     Returns:
         Levels ending on 0: what is left below `low` is one step, which returns the estimate itself.
     """
     sigmas = check(sigmas)
+    if levels is None:
+        return sigmas
     low, high = levels
     kept = sigmas[(sigmas >= low) & (sigmas < high) & (sigmas > 0)]
     start = sigmas.new_tensor([min(float(sigmas[0]), float(high))])

@@ -18,8 +18,6 @@ from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError
 from .facts import Facts
 
-TOLERANCE = 1e-5  # of a level, so that a trained level rounded to float32 is inside
-
 
 @dataclass(frozen=True, kw_only=True)
 class Published(Spec):
@@ -73,20 +71,6 @@ class PublishedDenoiser(Denoiser):
         self.blind = self.facts.blind
         self.classes = tuple(range(self.facts.classes)) if spec.conditional else ()
         self.module = module
-
-    def check(
-        self, y: Tensor, sigma: float | Tensor, labels: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        sigma, labels = super().check(y, sigma, labels)
-        low, high = self.levels
-        outside = (sigma < low * (1 - TOLERANCE)) | (sigma > high * (1 + TOLERANCE))
-        if bool(outside.any()):
-            raise InputError(
-                f"{self.spec.network} was trained at sigma from {low:.4g} to {high:.4g}, got "
-                f"{float(sigma[outside][0]):.4g}; sample between with "
-                "archbias.noise.within(sigmas, denoiser.levels)"
-            )
-        return sigma, labels
 
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         scale, shift = self.spec.scale, self.spec.shift
