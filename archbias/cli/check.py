@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from .. import __version__
-from .shared import out
+from .shared import out, path
 
 
 def add(command) -> None:
     """The commands of this file."""
     p = command("doctor", _doctor, "versions, device, threads, precision, data at hand")
-    p.add_argument("--root", type=Path, help="a data folder to look into")
+    p.add_argument("--root", type=path, help="a data folder to look into")
 
 
 def _doctor(a: argparse.Namespace) -> int:

@@ -6,18 +6,19 @@ import argparse
 import time
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import InputError
 from .look import draw, summary
-from .shared import changes_of, err, out
+from .shared import changes_of, err, out, path
 
 
 def add(command) -> None:
     """The commands of this file."""
     p = command("run", _run, "compute a study: what is missing, then store, figures, summary")
-    p.add_argument("study", type=Path, help="a folder with study.py, for example studies/families")
-    p.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
+    p.add_argument("study", type=path, help="a folder with study.py, for example studies/families")
+    p.add_argument("--out", type=path, help="run folder (default: runs/NAME)")
     p.add_argument(
         "--preset", help="named settings of the study, for example toy (its README lists them)"
     )
@@ -73,22 +74,14 @@ def _run(a: argparse.Namespace) -> int:
         with listener:
             state = studies.run(study, settings, folder, device=a.device, listener=listener)
     if not state.failed and not state.waiting:
-        try:
-            draw(folder, study.folder, "notebook", None, ("png", "pdf"), a.quiet)
-            summary(folder, study.folder)
-        except (InputError, OSError):
-            raise
-        except Exception as error:  # of a study's figures.py or of matplotlib: every cell is whole
-            first = str(error).partition("\n")[0]
-            raise InputError(
-                f"every cell of {folder} is computed, but drawing raised "
-                f"{type(error).__name__}: {first}; mend it and run archbias figures {folder}"
-            ) from error
+        draw(folder, study.folder, "notebook", None, ("png", "pdf"), a.quiet)
+        summary(folder, study.folder)
     if not a.quiet:
-        err.print(f"{len(state.done)} cells in {folder}, {time.perf_counter() - start:.0f} s")
+        spent = time.perf_counter() - start
+        err.print(f"{len(state.done)} cells in {folder}, {spent:.0f} s", markup=False)
     for name, line in state.failed.items():
         err.print(
-            f"cell {name} failed: {line} (traceback in {folder}/cells/{name}.error.txt)",
+            f"cell {name} failed: {line} (traceback in {studies.error_path(folder, name)})",
             markup=False,
             style="red",
         )
@@ -125,16 +118,23 @@ def _plan(study, settings, folder: Path) -> int:
 
     cells = study.plan(settings)
     studies.intended(study, settings, folder, cells)
-    table = Table("cell", "reads", "estimate", "state", title=f"{study.name}: {study.question}")
+    table = Table(
+        "cell", "reads", "estimate", "state", title=escape(f"{study.name}: {study.question}")
+    )
     left = 0.0
     for cell in cells:
-        done = (folder / "cells" / f"{cell.name}.nc").is_file()
+        done = studies.cell_path(folder, cell.name).is_file()
         left += 0 if done else cell.seconds
         table.add_row(
-            cell.name, ", ".join(cell.after), f"{cell.seconds:.0f} s", "done" if done else "to do"
+            escape(cell.name),
+            escape(", ".join(cell.after)),
+            f"{cell.seconds:.0f} s",
+            "done" if done else "to do",
         )
     out.print(table)
-    out.print(f"{len(cells)} cells, about {left:.0f} s left on two cores, into {folder}")
+    out.print(
+        f"{len(cells)} cells, about {left:.0f} s left on two cores, into {folder}", markup=False
+    )
     usual = {c.name: c.seconds for c in study.plan(study.settings)}
     if settings != study.settings and all(usual.get(c.name, c.seconds) == c.seconds for c in cells):
         out.print("the estimates are those of the default settings")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rich.table import Table
 
 from ..errors import InputError, nearest
-from .shared import out
+from .shared import out, path
 
 
 def add(command) -> None:
@@ -16,14 +15,14 @@ def add(command) -> None:
     p = command("data", _data, "image sets: list | show NAME | fetch NAME | prepare NAME")
     p.add_argument("action", choices=["list", "show", "fetch", "prepare"])
     p.add_argument("name", nargs="?")
-    p.add_argument("--root", type=Path, help="folder that holds, or will hold, the set")
+    p.add_argument("--root", type=path, help="folder that holds, or will hold, the set")
     p.add_argument("--n", type=int, help="number of images")
     p.add_argument("--size", type=int, help="side in pixels")
     p.add_argument(
         "--seed", type=int, help="draw the images with this seed instead of taking the first"
     )
     p.add_argument("--crop", help="prepare: centre or none, instead of the set's usual one")
-    p.add_argument("--out", type=Path, help="prepare: the npz file to write")
+    p.add_argument("--out", type=path, help="prepare: the npz file to write")
     p.add_argument(
         "--mirror",
         help="fetch: another address that holds the same files; checksums stay those published",

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import InputError
-from .shared import err, out, study_folder
+from .shared import err, out, path, study_folder
+
+STUDY = "the study's folder, when it did not come with archbias"
 
 
 def add(command) -> None:
     """The commands of this file."""
     p = command("status", _status, "where a run stands")
-    p.add_argument("folder", type=Path, metavar="RUN")
+    p.add_argument("folder", type=path, metavar="RUN")
 
     p = command("figures", _figures, "draw a run's figures again from its store")
-    p.add_argument("folder", type=Path, metavar="RUN")
-    p.add_argument("--study", type=Path, help="the study's folder, when it has moved")
+    p.add_argument("folder", type=path, metavar="RUN")
+    p.add_argument(
+        "--study", type=path, help="the study's folder, when it did not come with archbias"
+    )
     p.add_argument("--style", default="notebook", help="paper, slides or notebook")
     p.add_argument(
         "--venue", help="with --style paper: neurips, icml or iclr, its column width and fonts"
@@ -27,16 +33,18 @@ def add(command) -> None:
     p.add_argument("--format", default="png,pdf", help="comma-separated: pdf, png, svg")
 
     p = command("tables", _tables, "a run's tables")
-    p.add_argument("folder", type=Path, metavar="RUN")
+    p.add_argument("folder", type=path, metavar="RUN")
     p.add_argument("--format", default="markdown", help="markdown, latex or csv")
 
     p = command("export", _export, "the numbers of a run in one NetCDF file, without any picture")
-    p.add_argument("folder", type=Path, metavar="RUN")
-    p.add_argument("file", type=Path, metavar="FILE", help="the .nc file to write")
+    p.add_argument("folder", type=path, metavar="RUN")
+    p.add_argument("file", type=path, metavar="FILE", help="the .nc file to write")
 
     p = command("report", _report, "one self-contained HTML page about a run")
-    p.add_argument("folder", type=Path, metavar="RUN")
-    p.add_argument("--study", type=Path, help="the study's folder, when it has moved")
+    p.add_argument("folder", type=path, metavar="RUN")
+    p.add_argument(
+        "--study", type=path, help="the study's folder, when it did not come with archbias"
+    )
 
 
 def _status(a: argparse.Namespace) -> int:
@@ -45,10 +53,11 @@ def _status(a: argparse.Namespace) -> int:
     record, state = studies.status(a.folder)
     out.print(f"{record['study']}: {record['question']}", markup=False)
     images = record.get("images")
-    if images:
-        shape = "x".join(map(str, images["shape"]))
+    if isinstance(images, dict):
+        shape = "x".join(map(str, images.get("shape", ())))
         out.print(
-            f"images: {images['n']} of {images['name']}, {shape}, sha256 {images['hash'][:16]}",
+            f"images: {images.get('n')} of {images.get('name')}, {shape}, "
+            f"sha256 {str(images.get('hash'))[:16]}",
             markup=False,
         )
     out.print(
@@ -105,26 +114,55 @@ def _export(a: argparse.Namespace) -> int:
 def _report(a: argparse.Namespace) -> int:
     from .. import report
 
-    out.print(f"wrote {report.write(a.folder, study_folder(a.folder, a.study))}", markup=False)
+    source = study_folder(a.folder, a.study)
+    with drawing(a.folder):
+        written = report.write(a.folder, source)
+    out.print(f"wrote {written}", markup=False)
     return 0
 
 
+@contextlib.contextmanager
+def drawing(folder: Path) -> Iterator[None]:
+    """What a study's figures.py or matplotlib raises, as one sentence."""
+    from ..study.failures import headline
+
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"the numbers of {folder} are whole, but drawing them raised {headline(error)}; mend "
+            f"its figures.py and run archbias figures {folder}"
+        ) from error
+
+
 def draw(
-    folder: Path, source: Path, style: str, venue: str | None, formats: Sequence[str], quiet: bool
+    folder: Path,
+    source: Path | None,
+    style: str,
+    venue: str | None,
+    formats: Sequence[str],
+    quiet: bool,
 ) -> list[Path]:
-    """Draw the study's figures of a run into RUN/figures; returns the files."""
+    """Draw a run's figures into RUN/figures, those of the study at `source` if one is given;
+    returns the files.
+    """
     from .. import plots, store
     from .. import study as studies
+    from ..store.names import file_name
 
     unknown = set(formats) - {"pdf", "png", "svg"}
     if unknown:
         raise InputError(f"unknown figure format {sorted(unknown)[0]!r}; choose from pdf, png, svg")
-    module = studies.figures(source)
+    studies.check_links(folder)
+    module = studies.figures(source) if source else None
     tree = store.open_study(folder)
     written = []
-    with plots.style(style, venue):
+    with plots.style(style, venue), drawing(folder):
         for name, figure in plots.drawn(module, tree).items():
-            written += plots.save(figure, folder / "figures" / name, formats, tree.attrs)
+            stem = folder / "figures" / file_name(str(name))
+            written += plots.save(figure, stem, formats, tree.attrs)
     if not written:
         err.print(
             f"no figure: {folder} holds no group of those they are drawn from; finish the run "
@@ -145,7 +183,8 @@ def summary(folder: Path, source: Path) -> None:
     module = studies.figures(source)
     if module is None or not hasattr(module, "summary"):
         return
-    frame = module.summary(store.open_study(folder))
+    with drawing(folder):
+        frame = module.summary(store.open_study(folder))
     store.write_text(folder / "summary.csv", frame.to_csv(index=False))
     rows = [
         [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row]
@@ -156,9 +195,9 @@ def summary(folder: Path, source: Path) -> None:
     for cells in zip(map(str, frame.columns), *rows, strict=True):
         width += max(len(word) for cell in cells for word in cell.split() or [""]) + 3
         shown += width <= out.width or shown == 0
-    table = Table(*map(str, frame.columns[:shown]))
+    table = Table(*(escape(str(c)) for c in frame.columns[:shown]))
     for row in rows:
-        table.add_row(*row[:shown])
+        table.add_row(*map(escape, row[:shown]))
     out.print(table)
     if shown < len(frame.columns):
         out.print(

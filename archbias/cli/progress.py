@@ -19,13 +19,13 @@ class Bars:
 
     def __init__(self) -> None:
         self.bars = Progress(
-            TextColumn("{task.description:<24.24}"),
+            TextColumn("{task.description:<24.24}", markup=False),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=err,
             transient=False,
         )
@@ -65,7 +65,9 @@ class Bars:
         self.bars.update(self.all, completed=spent, note=f"{self.count} of {self.total}")
         self.base = spent
         if error is not None:
-            self.say(f"cell {cell.name} raised {type(error).__name__}: {error}")
+            from ..study.failures import headline
+
+            self.say(f"cell {cell.name} raised {headline(error)}")
 
     def say(self, text: str) -> None:
         err.print(text, markup=False, style="yellow")

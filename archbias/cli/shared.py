@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,19 +29,32 @@ def changes_of(pairs: Sequence[str]) -> dict[str, object]:
     return changes
 
 
-def study_folder(folder: Path, given: Path | None) -> Path:
-    """The folder of a run's study: the one given, or the one the run remembers."""
+def path(text: str) -> Path:
+    """A path given on the command line, `~` expanded."""
+    if not text:
+        raise argparse.ArgumentTypeError("wanted a path, got an empty text")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of nobody
+        return Path(text)
+
+
+def study_folder(folder: Path, given: Path | None) -> Path | None:
+    """The folder of the study that draws a run: the one given, or the known one of its name.
+
+    Without either, None, and a line that says how to name it.
+    """
+    from .. import store
     from .. import study as studies
 
-    record, _ = studies.status(folder)
-    source = given or (folder / record["source"])
-    if not (source / "study.py").is_file():
-        raise InputError(
-            f"wanted the study of {folder} at {source}, found none; give its folder with --study"
+    if folder.suffix in (".nc", ".zarr"):
+        raise InputError(f"wanted a run folder, got {folder}; give the folder it lies in")
+    name = str(store.open_study(folder).attrs.get("study", ""))
+    study = studies.of_run(name, given)
+    if study is None:
+        err.print(
+            f"the study {name!r} did not come with archbias, so the figures are the standard ones; "
+            "for its own, name its folder: --study DIR",
+            markup=False,
         )
-    if given and (name := studies.load(given).name) != record["study"]:
-        raise InputError(
-            f"wanted the study {record['study']!r} of {folder}, got {name!r} at {given}; give its "
-            "folder with --study"
-        )
-    return source
+    return None if study is None else study.folder

@@ -25,6 +25,8 @@ from .. import study as studies
 from ..denoise import Runtime
 from ..errors import InputError
 from . import Cell, Quiet, State, Study, Work
+from .failures import headline
+from .study import checkpoint_path, error_path
 
 # seconds after which workers that have joined are looked for, if no cell ends before
 PATIENCE = 2.0
@@ -70,7 +72,7 @@ def run(
         if name in sys.modules:
             cloudpickle.register_pickle_by_value(sys.modules[name])
     with (
-        studies.opened(study, settings, folder, cells) as record,
+        studies.opened(study, settings, folder, cells, listener.say) as record,
         _client(workers, address) as client,
     ):
         attrs = studies.attributes(record)
@@ -116,9 +118,9 @@ def run(
                 cell, _ = running.pop(future)
                 error = None if future.status == "finished" else future.exception()
                 (done if error is None else failed).add(cell.name)
-                log = folder / "cells" / f"{cell.name}.error.txt"
+                log = error_path(folder, cell.name)
                 if error is not None and not log.is_file():  # the worker died, or could not write
-                    store.write_text(log, f"{type(error).__name__}: {error}\n")
+                    store.write_text(log, f"{headline(error)}\n")
                 listener.begin(cell)
                 listener.end(cell, error)
             submit()
@@ -183,7 +185,7 @@ def _threads(count: int) -> None:
 def _compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> str:
     """On the worker: run one cell and write it."""
     runtime = Runtime(
-        device=work.runtime.device, checkpoint=work.folder / "checkpoints" / cell.name
+        device=work.runtime.device, checkpoint=checkpoint_path(work.folder, cell.name)
     )
     studies.compute(cell, Work(work.settings, work.folder, runtime), attrs)
     return cell.name

@@ -1,4 +1,8 @@
-"""Studies found and loaded: a folder with `study.py`, and `figures.py` beside it."""
+"""Studies found and loaded: a folder with `study.py`, and `figures.py` beside it.
+
+Code is loaded from two places only: studies that came with archbias, and folders that the user
+names. A run folder is data; what it says of its study is a name to look up, never a place.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,26 @@ from .failures import raised
 from .study import Study
 
 
+def known() -> dict[str, Path]:
+    """The studies that came with archbias, in the package or in its checkout: name -> folder."""
+    package = Path(__file__).resolve().parents[1]
+    homes = [package / "studies"]
+    if (package.parent / "pyproject.toml").is_file():  # else some other package's `studies`
+        homes.append(package.parent / "studies")
+    folders = [p for home in homes if home.is_dir() for p in sorted(home.iterdir())]
+    return {p.name: p for p in folders if (p / "study.py").is_file()}
+
+
 def load(path: str | Path) -> Study:
-    """The study in a folder or a file."""
-    path = Path(path)
+    """The study in a folder or a file, or the known one of that name.
+
+    Raises:
+        InputError: there is none, or its code raises.
+    """
+    path = Path(path).expanduser()
     file = path if path.suffix == ".py" else path / "study.py"
+    if not file.is_file() and str(path) in known():
+        file = known()[str(path)] / "study.py"
     if not file.is_file():
         raise InputError(
             f"wanted a study at {path}, found no {file.name}; give a folder with study.py, for "
@@ -32,7 +52,30 @@ def load(path: str | Path) -> Study:
     return replace(study, folder=file.parent.resolve())
 
 
-def figures(study_folder: Path) -> Any:
+def of_run(name: str, given: str | Path | None = None) -> Study | None:
+    """The study that draws a run: the one at the path `given` by the user, else the known one.
+
+    Args:
+        name: the study's name as the run tells it; it is compared with names, never opened.
+
+    Returns:
+        None when no known study has this name.
+
+    Raises:
+        InputError: the study given has another name.
+    """
+    if given is None:
+        return load(known()[name]) if name in known() else None
+    study = load(given)
+    if study.name != name:
+        raise InputError(
+            f"wanted the study {name!r} of this run, got {study.name!r} at {given}; give its "
+            "folder with --study"
+        )
+    return study
+
+
+def figures(study_folder: str | Path) -> Any:
     """The `figures.py` beside a study, or None: `figures(tree) -> {name: Figure}`,
     `summary(tree) -> DataFrame`.
     """
@@ -49,6 +92,6 @@ def _module(file: Path, what: str) -> Any:
         spec.loader.exec_module(module)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(raised(f"{file} raised", error)) from error
     return module

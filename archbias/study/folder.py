@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,15 @@ from typing import Any
 import filelock
 
 from .. import __version__, data, store
+from ..data import ImageSet
 from ..denoise import to_json
 from ..errors import InputError
-from .study import Cell, Images, Study, cell_path
+from .failures import headline, headline_of, of_the_disk
+from .study import Cell, Images, Study, cell_path, error_path
+
+# what a record must hold to be one
+KEYS = {"study": str, "question": str, "version": str, "settings": object, "cells": list}
+PLACES = ("cells", "models", "checkpoints", "checkpoints/*", "figures", "store.zarr", ".lock")
 
 
 @dataclass(frozen=True)
@@ -31,41 +36,89 @@ class State:
 
     done: tuple[str, ...]
     waiting: tuple[str, ...]
-    failed: dict[str, str]  # name -> last line of the traceback
+    failed: dict[str, str]  # name -> type and first line of what it raised
+
+
+class _Damaged(Exception):
+    """A run.json that cannot be used, and why."""
 
 
 def status(folder: str | Path) -> tuple[dict[str, Any], State]:
-    """What a run folder is (its run.json) and where it stands."""
-    folder = Path(folder)
-    record = _record(folder)
+    """What a run folder is (its run.json) and where it stands.
+
+    Raises:
+        InputError: there is no record of a run, or it is damaged.
+    """
+    folder = Path(folder).expanduser()
+    try:
+        record = _record(folder)
+    except _Damaged as error:
+        raise InputError(f"{folder / 'run.json'} {error}; {_remedy(folder)}") from error
     if record is None:
         raise InputError(
-            f"wanted a run folder with run.json, found none at {folder}; run a study first: "
-            "archbias run STUDY"
+            f"wanted a run folder with run.json, found none at {folder}; {_remedy(folder)}"
         )
     done, waiting, failed = [], [], {}
     for name in record["cells"]:
-        log = folder / "cells" / f"{name}.error.txt"
+        log = error_path(folder, name)
         if cell_path(folder, name).is_file():
             done.append(name)
         elif log.is_file():
-            failed[name] = log.read_text().strip().splitlines()[-1]
+            failed[name] = headline_of(log.read_text(encoding="utf-8", errors="replace"))
         else:
             waiting.append(name)
     return record, State(tuple(done), tuple(waiting), failed)
 
 
 def _record(folder: Path) -> dict[str, Any] | None:
+    """The contents of run.json, None when there is none.
+
+    Raises:
+        _Damaged: it is no record of a run.
+    """
     file = folder / "run.json"
     if not file.is_file():
         return None
     try:
-        return json.loads(file.read_text())
-    except ValueError as error:
-        raise InputError(
-            f"{file} is not readable JSON ({error}); delete the folder {folder} or choose another "
-            "--out"
-        ) from error
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _Damaged(f"is not readable JSON ({error})") from error
+    if not isinstance(record, dict):
+        raise _Damaged(f"is no record of a run, but a {type(record).__name__}")
+    for key, kind in KEYS.items():
+        if key not in record or not isinstance(record[key], kind):
+            raise _Damaged(
+                f"is no record of a run: {key!r} is missing or not as archbias writes it"
+            )
+    if not all(isinstance(c, str) for c in record["cells"]):
+        raise _Damaged("is no record of a run: 'cells' are not names")
+    return record
+
+
+def _told_by_cells(folder: Path) -> list[dict[str, Any]]:
+    """What the finished cells say of the run they belong to, each differing record once."""
+    found: list[dict[str, Any]] = []
+    for path in sorted((folder / "cells").glob("*.nc")):
+        try:
+            attrs = store.read_cell(path).attrs
+            told = {k: attrs[k] for k in ("study", "version")}
+            told |= {k: json.loads(attrs[k]) for k in ("settings", "images") if k in attrs}
+        except (store.CorruptCell, KeyError, ValueError):
+            continue
+        if told not in found:
+            found.append(told)
+    return found
+
+
+def _remedy(folder: Path) -> str:
+    told = _told_by_cells(folder)
+    if not told:
+        return "run a study into another folder: archbias run STUDY --out DIR"
+    names = " or ".join(sorted({str(t["study"]) for t in told}))
+    return (
+        f"its finished cells are whole: archbias run with the study {names}, the same settings and "
+        f"--out {folder} writes it again"
+    )
 
 
 def intended(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -80,29 +133,54 @@ def intended(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -
         "version": __version__,
         "settings": to_json(settings),
         "cells": [c.name for c in cells],
-        "source": os.path.relpath(study.folder, folder) if study.folder else "",
     }
-    old = _record(folder)
-    for key in ("study", "version", "settings") if old else ():
-        if old.get(key) != json.loads(json.dumps(record[key])):
-            raise InputError(
-                f"{folder} holds a run with {key} {_difference(old.get(key), record[key])}; choose "
-                "another --out or delete the folder"
-            )
+    for old in _old(folder)[0]:
+        for key in ("study", "version", "settings"):
+            if old.get(key) != json.loads(json.dumps(record[key])):
+                raise InputError(
+                    f"{folder} holds a run with {key} {_difference(old.get(key), record[key])}; "
+                    "choose another --out"
+                )
     return record
+
+
+def _old(folder: Path) -> tuple[list[dict[str, Any]], str]:
+    """What is known of the run in a folder, and why run.json does not tell it ("" if it does)."""
+    try:
+        record = _record(folder)
+        if record is not None:
+            return [record], ""
+        told = _told_by_cells(folder)
+        return told, "is missing" if told else ""
+    except _Damaged as error:
+        told = _told_by_cells(folder)
+        if not told:
+            raise InputError(
+                f"{folder / 'run.json'} {error}, and no finished cell says which run this is; "
+                "choose another --out"
+            ) from error
+        return told, str(error)
 
 
 @contextlib.contextmanager
 def opened(
-    study: Study, settings: Any, folder: Path, cells: Sequence[Cell]
+    study: Study,
+    settings: Any,
+    folder: Path,
+    cells: Sequence[Cell],
+    say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[dict[str, Any]]:
     """The run folder, made or checked, locked against a second run; yields its record.
+
+    Args:
+        say: told what was mended.
 
     Raises:
         InputError: another study, version or settings live there, another run holds it, or it
             cannot be written.
     """
-    record = intended(study, settings, folder, cells)
+    check_links(folder)
+    intended(study, settings, folder, cells)
     images = getattr(settings, "data", None)
     # what is refused leaves no folder behind
     loaded = images.load() if isinstance(images, Images) else None
@@ -119,14 +197,14 @@ def opened(
             f"cannot write the run folder {folder} ({error.strerror}); choose another --out"
         ) from error
     try:
-        intended(study, settings, folder, cells)  # again, now that no other run can begin
+        # again, now that no other run can begin
+        record = intended(study, settings, folder, cells)
+        old, lost = _old(folder)
+        if lost:
+            say(f"{folder / 'run.json'} {lost}; written again from the finished cells")
         store.sweep(folder)
         if loaded is not None:
-            manifest = folder / "manifest.json"
-            if manifest.is_file():
-                data.Manifest.read(manifest).check(loaded)
-            else:
-                loaded.manifest().write(manifest)
+            _same_images(loaded, folder, old)
             record["images"] = {
                 "name": loaded.name,
                 "hash": loaded.hash,
@@ -135,13 +213,52 @@ def opened(
             }
         store.write_text(folder / "run.json", json.dumps(record, indent=1))
         yield record
-    except OSError as error:
+    except Exception as error:
+        if not isinstance(error, OSError) and not of_the_disk(error):
+            raise
+        reason = getattr(error, "strerror", None) or headline(error)
         raise InputError(
-            f"writing {folder} failed ({error.strerror or error}); free space or choose another "
-            "--out, then run again"
+            f"writing {folder} failed ({reason}); free space or choose another --out, then run "
+            "again"
         ) from error
     finally:
         lock.release()
+
+
+def check_links(folder: str | Path) -> None:
+    """Refuse a run folder in which a link leads out of it: what is written would land there.
+
+    Raises:
+        InputError: one of its parts is such a link.
+    """
+    folder = Path(folder)
+    for place in (p for pattern in PLACES for p in folder.glob(pattern) if p.is_symlink()):
+        if not place.resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{place} is a link out of the run folder, to {place.resolve()}; copy what it "
+                "leads to, or choose another folder"
+            )
+
+
+def _same_images(loaded: ImageSet, folder: Path, old: Sequence[dict[str, Any]]) -> None:
+    """Check the images against the folder's manifest and the hash the run told of, or write the
+    manifest where there is none.
+
+    Raises:
+        InputError: they differ.
+    """
+    manifest = folder / "manifest.json"
+    if manifest.is_file():
+        data.Manifest.read(manifest).check(loaded)
+    for told in old:
+        wanted = told["images"].get("hash") if isinstance(told.get("images"), dict) else None
+        if wanted not in (None, loaded.hash):
+            raise InputError(
+                f"{folder} was computed from images of sha256 {str(wanted)[:12]}, got "
+                f"{loaded.hash[:12]}; give those images or choose another --out"
+            )
+    if not manifest.is_file():
+        loaded.manifest().write(manifest)
 
 
 def _difference(old: Any, new: Any, at: str = "") -> str:
@@ -156,8 +273,6 @@ def _difference(old: Any, new: Any, at: str = "") -> str:
 def attributes(record: dict[str, Any]) -> dict[str, Any]:
     """Root attributes of cells and store: what was asked, of which images, by which code."""
     asked = {
-        k: v if isinstance(v, str) else json.dumps(v)
-        for k, v in record.items()
-        if k not in ("cells", "source")
+        k: v if isinstance(v, str) else json.dumps(v) for k, v in record.items() if k != "cells"
     }
     return asked | store.provenance()

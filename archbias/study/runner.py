@@ -7,36 +7,44 @@ numbers. A cell that raises is reported with its traceback; cells that do not de
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import store
 from ..denoise import Runtime
-from .failures import of_the_disk
+from .failures import headline, of_the_disk, record
 from .folder import State, attributes, opened, status
-from .study import Cell, Study, Work, cell_path
+from .study import Cell, Study, Work, cell_path, checkpoint_path, error_path, model_path, sha256_of
 
 
 def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
-    """Run one cell and write it; its traceback is kept beside the cells when it raises."""
-    log = work.folder / "cells" / f"{cell.name}.error.txt"
+    """Run one cell and write it; its traceback is kept beside the cells when it raises.
+
+    Raises:
+        RuntimeError: the cell called for the end of the process (`SystemExit`).
+        Exception: whatever else the cell raised.
+    """
+    log = error_path(work.folder, cell.name)
     start = time.perf_counter()
     try:
         groups = cell.run(work)
         spent = round(time.perf_counter() - start, 3)
-        store.write_cell(
-            cell_path(work.folder, cell.name), groups, attrs | {"cell": cell.name, "seconds": spent}
-        )
+        own = {"cell": cell.name, "seconds": spent}
+        if work.saved:
+            own["models"] = json.dumps(work.saved)
+        store.write_cell(cell_path(work.folder, cell.name), groups, attrs | own)
         log.unlink(missing_ok=True)
         if work.runtime.checkpoint is not None:
             shutil.rmtree(work.runtime.checkpoint, ignore_errors=True)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not of_the_disk(error):
-            store.write_text(log, traceback.format_exc())
+            store.write_text(log, record(error))
+        if isinstance(error, SystemExit):
+            raise RuntimeError(f"the cell called for the end: {headline(error)}") from error
         raise
 
 
@@ -75,8 +83,8 @@ def run(
     """
     folder, listener = Path(folder), listener or Quiet()
     cells = study.plan(settings)
-    with opened(study, settings, folder, cells) as record:
-        attrs = attributes(record)
+    with opened(study, settings, folder, cells, listener.say) as asked:
+        attrs = attributes(asked)
         done = finished(cells, folder, listener)
         listener.start(cells, sorted(done))
         failed: set[str] = set()
@@ -88,7 +96,7 @@ def run(
                 continue
             runtime = Runtime(
                 device=device,
-                checkpoint=folder / "checkpoints" / cell.name,
+                checkpoint=checkpoint_path(folder, cell.name),
                 progress=listener.within,
             )
             listener.begin(cell)
@@ -106,18 +114,38 @@ def run(
 
 
 def finished(cells: Sequence[Cell], folder: Path, listener: Quiet) -> set[str]:
-    """Names of the cells whose files are whole; damaged ones are removed, and said."""
+    """Names of the cells whose files, and the denoisers they keep, are whole; others are removed,
+    and said.
+    """
     done = set()
     for cell in cells:
         path = cell_path(folder, cell.name)
         if path.is_file():
             try:
-                store.read_cell(path)
-                done.add(cell.name)
+                trouble = _models(store.read_cell(path).attrs.get("models"), folder)
             except store.CorruptCell as error:
-                listener.say(f"{error}; computing it again")
+                trouble = str(error)
+            if trouble:
+                listener.say(f"{trouble}; computing cell {cell.name} again")
                 path.unlink()
+            else:
+                done.add(cell.name)
     return done
+
+
+def _models(kept: str | None, folder: Path) -> str:
+    """What is wrong with the denoisers a cell keeps, as its attribute tells them; "" if nothing."""
+    try:
+        models = dict(json.loads(kept or "{}"))
+    except (TypeError, ValueError):
+        return "its record of models cannot be read"
+    for name, wanted in models.items():
+        path = model_path(folder, name)
+        if not path.is_file():
+            return f"{path.name} is gone"
+        if sha256_of(path) != wanted:
+            return f"{path.name} does not match its checksum"
+    return ""
 
 
 def join(cells: Sequence[Cell], folder: Path, attrs: dict[str, Any]) -> None:

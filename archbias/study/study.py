@@ -10,6 +10,7 @@ into pictures.
 
 from __future__ import annotations
 
+import hashlib
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -23,6 +24,7 @@ from .. import data, families, store
 from ..data import ImageSet
 from ..denoise import Denoiser, Runtime
 from ..errors import InputError, nearest
+from ..store.names import file_name, same_file
 from .failures import raised
 from .settings import changed
 
@@ -57,11 +59,15 @@ def _load(images: Images) -> ImageSet:
 
 @dataclass(frozen=True)
 class Work:
-    """What a running cell may use: the settings, the run folder, and where to compute."""
+    """What a running cell may use: the settings, the run folder, and where to compute.
+
+    saved: name -> sha256 of the denoisers kept so far.
+    """
 
     settings: Any
     folder: Path
     runtime: Runtime
+    saved: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, cell: str) -> xr.DataTree:
         """The result of a finished cell; name it in `after`."""
@@ -69,11 +75,13 @@ class Work:
 
     def save(self, name: str, denoiser: Denoiser) -> None:
         """Keep a fitted denoiser in RUN/models, whole or not at all."""
-        families.save(denoiser, self.folder / "models" / f"{name}.safetensors")
+        path = model_path(self.folder, name)
+        families.save(denoiser, path)
+        self.saved[name] = sha256_of(path)
 
     def denoiser(self, name: str) -> Denoiser:
         """A denoiser kept by a finished cell."""
-        return families.load(self.folder / "models" / f"{name}.safetensors")
+        return families.load(model_path(self.folder, name))
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ class Study:
             cells = list(self.cells(settings))
         except InputError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(
                 raised(f"study {self.name!r} raised while listing its cells", error)
             ) from error
@@ -139,6 +147,12 @@ class Study:
             raise InputError(
                 f"cells of study {self.name!r} must have distinct names, got "
                 f"{[c.name for c in cells]}; rename one"
+            )
+        if same := same_file(by_name):
+            raise InputError(
+                f"cells of study {self.name!r} must differ in more than upper and lower case, "
+                f"which macOS and Windows take for one file, got {same[0]!r} and {same[1]!r}; "
+                "rename one"
             )
         ordered: dict[str, Cell] = {}
 
@@ -181,4 +195,25 @@ class Study:
 
 def cell_path(folder: Path, cell: str) -> Path:
     """The file of a finished cell."""
-    return folder / "cells" / f"{cell}.nc"
+    return folder / "cells" / f"{file_name(cell)}.nc"
+
+
+def error_path(folder: Path, cell: str) -> Path:
+    """The file that keeps the traceback of a cell that raised."""
+    return folder / "cells" / f"{file_name(cell)}.error.txt"
+
+
+def checkpoint_path(folder: Path, cell: str) -> Path:
+    """The folder of an unfinished cell's checkpoints."""
+    return folder / "checkpoints" / file_name(cell)
+
+
+def model_path(folder: Path, name: str) -> Path:
+    """The file of a denoiser that a cell keeps."""
+    return folder / "models" / f"{file_name(name)}.safetensors"
+
+
+def sha256_of(file: Path) -> str:
+    """The hash of a file's bytes."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
