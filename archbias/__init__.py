@@ -46,6 +46,7 @@ _MODULES = [
     "seeds",
     "store",
     "study",
+    "testing",
 ]
 
 __all__ = [*_FROM, *_MODULES]

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from archbias import families, noise, sample, seeds
+from archbias import families, testing
 from archbias.data import ImageSet
-from archbias.denoise import Spec, configure, from_json, noise_of, score_of, to_json
+from archbias.denoise import Spec, configure, noise_of, score_of
 from archbias.errors import InputError
 from archbias.families import FAMILIES
 from archbias.nets.train import Train
+from archbias.regressions.linear import Linear
 
 SHORT = Train(steps=3, batch=8, warmup=1)
 SETTINGS = {
@@ -44,47 +45,40 @@ def fitted(request, images):
     return request.param, spec_of(request.param).fit(images)
 
 
-def noisy(images: ImageSet, sigma: float, dtype=torch.float64) -> torch.Tensor:
-    return images.images[:4].to(dtype) + sigma * seeds.normal(range(4), images.shape, dtype=dtype)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_output_follows_the_input_and_leaves_it_alone(fitted, images, dtype):
-    _, denoiser = fitted
-    y = noisy(images, 0.5, dtype)
-    before = y.clone()
-    x = denoiser(y, 0.5)
-    assert x.shape == y.shape
-    assert x.dtype == dtype
-    assert x.device == y.device
-    assert torch.equal(y, before)
-    assert torch.isfinite(x).all()
-
-
-def test_a_call_in_inference_mode_does_not_spoil_later_gradients(fitted, images):
-    denoiser = fitted[1].spec.rebuild(fitted[1].state())  # with nothing kept from earlier calls
-    for dtype in (torch.float32, torch.float64):
-        y = noisy(images, 0.5, dtype)
-        with torch.inference_mode():
-            x = denoiser(y, 0.5)
-        again = denoiser(y.requires_grad_(), 0.5)
-        assert torch.allclose(again, x, atol=1e-4 if dtype == torch.float32 else 1e-9)
-        if again.requires_grad:
-            assert torch.autograd.grad(again.sum(), y)[0].isfinite().all()
-
-
-def test_a_row_alone_is_the_row_in_its_batch_and_sigma_may_vary(fitted, images):
-    _, denoiser = fitted
-    sigma = torch.tensor([0.1, 0.7, 3.0, 20.0], dtype=torch.float64)
-    y = images.images[:4].double() + sigma[:, None, None, None] * seeds.normal(
-        range(4), images.shape, dtype=torch.float64
-    )
-    together = denoiser(y, sigma)
-    for i in range(4):
-        torch.testing.assert_close(
-            denoiser(y[i : i + 1], float(sigma[i]))[0], together[i], rtol=1e-7, atol=1e-7
+@pytest.mark.parametrize("check", testing.CHECKS, ids=lambda check: check.__name__)
+def test_the_contract(fitted, images, check):
+    name, denoiser = fitted
+    if check is testing.samples_follow_their_seeds and name in ("polynomial", "power_patches"):
+        pytest.skip(
+            "trajectories of polynomials may leave to infinity, or their schedule has its own "
+            "levels: tested apart"
         )
-    assert denoiser(y[:0], 1.0).shape == (0, 1, 8, 8)
+    check(denoiser, images)
+
+
+def test_a_family_that_breaks_the_contract_is_told(images):
+    def changed(denoise):
+        class Changed(type(fitted)):
+            pass
+
+        Changed.denoise = denoise
+        other = Changed.__new__(Changed)
+        other.__dict__ = fitted.__dict__ | {"_cast": {}}
+        return other
+
+    fitted = Linear().fit(images)
+    mean_of_batch = changed(lambda self, y, sigma, labels=None: y * 0 + y.mean(0))
+    with pytest.raises(AssertionError):
+        testing.treats_rows_alone(mean_of_batch, images)
+    single = changed(lambda self, y, sigma, labels=None: (0 * y).float())
+    with pytest.raises(AssertionError, match="form"):
+        testing.follows_its_input(single, images)
+    greedy = changed(lambda self, y, sigma, labels=None: y.mul_(0))
+    with pytest.raises(AssertionError, match="y was changed"):
+        testing.follows_its_input(greedy, images)
+    endless = changed(lambda self, y, sigma, labels=None: y / 0)
+    with pytest.raises(AssertionError, match="finite"):
+        testing.samples_follow_their_seeds(endless, images)
 
 
 def test_saved_and_loaded_gives_the_same_output(fitted, images, tmp_path):
@@ -92,59 +86,19 @@ def test_saved_and_loaded_gives_the_same_output(fitted, images, tmp_path):
     families.save(denoiser, tmp_path / "d.safetensors")
     again = families.load(tmp_path / "d.safetensors")
     assert again.spec == denoiser.spec
-    y = noisy(images, 0.8)
+    y = testing.noisy(images, 0.8)
     for dtype in (torch.float64, torch.float32):
         assert torch.equal(again(y.to(dtype), 0.8), denoiser(y.to(dtype), 0.8)), name
 
 
-def test_the_spec_is_rebuilt_by_its_repr_and_its_json(fitted):
-    name, denoiser = fitted
-    spec = denoiser.spec
-    assert from_json(type(spec), to_json(spec)) == spec
-    namespace = {c.__name__: c for c in FAMILIES.values()} | {"Train": Train}
-    assert eval(repr(spec), namespace) == spec
-    assert hash(spec) == hash(from_json(type(spec), to_json(spec)))
-    assert type(spec).summary, f"{name} needs a summary for `archbias list`"
-
-
-def test_bad_input_says_wanted_got_remedy(fitted, images):
-    _, denoiser = fitted
-    y = noisy(images, 1.0)
-    for bad, sigma in [
-        (y.repeat(1, 3, 1, 1), 1.0),
-        (y[..., :4], 1.0),
-        (y[0], 1.0),
-        (y.long(), 1.0),
-        (y, 0.0),
-        (y, -1.0),
-        (y, float("nan")),
-        (y, torch.ones(3)),
-    ]:
-        with pytest.raises(InputError, match="must"):
-            denoiser(bad, sigma)
+def test_labels_are_refused_where_none_were_fitted(fitted, images):
     with pytest.raises(InputError, match="fitted without labels"):
-        denoiser(y, 1.0, torch.zeros(4, dtype=torch.int64))
-
-
-def test_samples_are_finite_and_follow_their_seeds(fitted, images):
-    name, denoiser = fitted
-    if name in ("polynomial", "power_patches"):
-        pytest.skip(
-            "trajectories of polynomials may leave to infinity, or their schedule has its own "
-            "levels: tested apart"
-        )
-    start = seeds.normal(range(3), images.shape)
-    x = sample.ddim(denoiser, start, noise.cosine(5))
-    assert torch.isfinite(x).all()
-    alone = sample.ddim(denoiser, start[1:2], noise.cosine(5))
-    torch.testing.assert_close(alone[0], x[1], rtol=1e-4, atol=1e-4)
-    in_parts = sample.ddim(denoiser, start, noise.cosine(5), batch=2)
-    torch.testing.assert_close(in_parts, x, rtol=1e-4, atol=1e-4)
+        fitted[1](testing.noisy(images, 1.0), 1.0, torch.zeros(4, dtype=torch.int64))
 
 
 def test_score_and_noise_are_arithmetic_on_the_estimate(images):
     denoiser = FAMILIES["linear"]().fit(images)
-    y = noisy(images, 0.5)
+    y = testing.noisy(images, 0.5)
     x = denoiser(y, 0.5)
     torch.testing.assert_close(y - 0.5 * noise_of(x, y, 0.5), x)
     torch.testing.assert_close(y + 0.25 * score_of(x, y, torch.full((4,), 0.5)), x)

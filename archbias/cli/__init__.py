@@ -6,6 +6,7 @@
     check       doctor
     images      data
     families    list
+    new         new
     shared, progress    what they share
 
 A file of commands has `add(command)`, which calls `command(name, function, help)` and declares

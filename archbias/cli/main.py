@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import InputError
-from . import check, compute, copies, families, images, look, published
+from . import check, compute, copies, families, images, look, new, published
 from .shared import err
 
 # group: (its modules, one example)
@@ -22,6 +22,7 @@ GROUPS = {
     "look": ([look], "archbias figures runs/quickstart --style paper"),
     "check": ([check, copies], "archbias doctor"),
     "data and families": ([images, families, published], "archbias list unet"),
+    "extend": ([new], "archbias new theory blurred"),
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
