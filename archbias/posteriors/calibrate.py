@@ -1,19 +1,23 @@
-"""The locality scale of a network: which window k(sigma) makes a score machine behave most like it.
+"""The free settings of a theory, level by level: which value makes it behave most like a network?
 
 On the network's own trajectories y_t (DDIM from seeds), with D its denoised image and D_k the
-machine's at window k:
+theory's at candidate k:
 
     cosine    argmax_k  cos(D - y, D_k - y), the scores' cosine, for every seed; the schedule is the
                         median over seeds
-              (Kamb & Ganguli, arXiv 2412.20292, section 4)
-    monotone  argmin_k  ||D - D_k||^2 from high to low noise, k never larger than at the noise level
-                        before; the schedule
-              does this with the error averaged over seeds
+              (Kamb & Ganguli, arXiv 2412.20292, section 4, for windows)
+    monotone  argmin_k  ||D - D_k||^2 from high to low noise, the candidate never larger than at the
+                        noise level before; the schedule does this with the error averaged over
+                        seeds
+    least     argmin_k  ||D - D_k||^2 averaged over seeds, each level by itself
     held-out  argmin_k  ||x - D_k(x + sigma n)||^2 on images x outside the training set: no network
                         at all
 
-Scales are fitted on some seeds and judged on others: `Calibration.apart(judged)` refuses seeds that
-were fitted on.
+`calibrate` fits one setting of any theory: the window of a score machine, the share, power, rho or
+radius of a masked posterior mean. `coordinates` fits several in turn.
+
+Settings are fitted on some seeds and judged on others: `Calibration.apart(judged)` refuses seeds
+that were fitted on.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,12 +34,13 @@ from torch import Tensor
 from .. import noise, seeds
 from ..denoise import Denoiser, Spec
 from ..errors import InputError, nearest
+from .levels import Schedule
 from .windows import WindowSchedule, check_window
 
 if TYPE_CHECKING:
     from ..data import ImageSet
 
-PROTOCOLS = ("cosine", "monotone", "held-out")
+PROTOCOLS = ("cosine", "monotone", "least", "held-out")
 
 
 def _quiet(done: int, total: int) -> None:
@@ -45,16 +51,18 @@ def _quiet(done: int, total: int) -> None:
 class Calibration:
     """What was measured and what was chosen.
 
-    schedule: k(sigma), to be given to a machine as its window.
+    schedule: k(sigma), to be given to a theory as its setting.
     protocol: one of PROTOCOLS. seeds: fitted on.
-    sigmas: (T,) decreasing, without the final 0. windows: (K,) candidates, increasing.
+    sigmas: (T,) decreasing, without the final 0. windows: (K,) candidates, of windows or of
+        whichever setting, increasing.
     cosine: (T, S, K) between the scores of target and machine; for held-out the target is the clean
         image.
     error: (T, S, K) mean squared difference of the denoised images, in squared pixel values.
-    choice: (T, S) the window each seed alone would choose under the protocol.
+    choice: (T, S) the candidate each seed alone would choose under the protocol.
+    setting: which setting was fitted.
     """
 
-    schedule: WindowSchedule
+    schedule: WindowSchedule | Schedule
     protocol: str
     seeds: tuple[int, ...]
     sigmas: Tensor
@@ -62,17 +70,11 @@ class Calibration:
     cosine: Tensor
     error: Tensor
     choice: Tensor
+    setting: str = "window"
 
     def apart(self, judged: Iterable[int]) -> tuple[int, ...]:
         """The seeds to judge on; an InputError when the scale was fitted on one of them."""
-        judged = tuple(judged)
-        shared = sorted(set(judged) & set(self.seeds))
-        if shared:
-            raise InputError(
-                f"a scale is judged on seeds it was not fitted on, got {shared} in both; judge on "
-                "other seeds"
-            )
-        return judged
+        return apart(judged, self.seeds)
 
     def under(self, protocol: str) -> Calibration:
         """The same measurements under the other protocol that follows a network: what `calibrate`
@@ -80,14 +82,12 @@ class Calibration:
         """
         if protocol not in PROTOCOLS or "held-out" in (protocol, self.protocol):
             raise InputError(
-                f"only 'cosine' and 'monotone' share their measurements, got {self.protocol!r} and "
-                f"{protocol!r}; calibrate again"
+                f"only protocols that follow a network share their measurements, got "
+                f"{self.protocol!r} and {protocol!r}; calibrate again"
             )
         chosen, choice = _choose(protocol, self.cosine, self.error)
         source = self.schedule.source.replace(self.protocol, protocol, 1)
-        schedule = replace(
-            self.schedule, windows=tuple(self.windows[chosen].flip(0).tolist()), source=source
-        )
+        schedule = _schedule(self.setting, self.sigmas, self.windows[chosen], source)
         return replace(self, schedule=schedule, protocol=protocol, choice=self.windows[choice])
 
 
@@ -103,34 +103,37 @@ def calibrate(
     labels: Tensor | None = None,
     held_out: ImageSet | None = None,
     batch: int = 16,
+    setting: str = "window",
+    candidates: Iterable[float] | None = None,
+    fit: Callable[[Spec], Denoiser] | None = None,
     progress: Callable[[int, int], None] = _quiet,
 ) -> Calibration:
-    """Fit the scale of a machine to a network, or to held-out images.
+    """Fit one setting of a theory to a network, or to held-out images.
 
     Args:
         network: the denoiser to imitate; None for the protocol held-out.
-        machine: a spec with a setting `window` (LS, ELS, BBELS); its value is replaced by the
-            candidates.
-        images: the machine's training set.
+        machine: a spec with that setting; its value is replaced by the candidates.
+        images: the theory's training set.
         fit_seeds: seeds to fit on. Held-out: seed number j takes image j of `held_out` (round and
             round) and its own noise.
-        windows: candidates, odd; 3, 5, ... up to the smaller image side by default.
+        windows: candidates of the setting window, odd; 3, 5, ... up to the smaller image side by
+            default.
         sigmas: noise levels of the trajectories, `noise.cosine(20)` by default.
         labels: (S,) one per seed, for class-conditional networks.
         batch: seeds computed at once.
+        setting: the name of the setting to fit. candidates: its values to choose from; for windows
+            `windows` is the same.
+        fit: how a spec with a candidate becomes a denoiser, `spec.fit(images)` by default; give
+            `lambda spec: spec.fit(images, masks=masks)` to masks measured on a network.
         progress: called as progress(done, total) after each noise level and batch.
     """
     names = tuple(fit_seeds)
-    _check(network, machine, protocol, images, held_out, names, labels)
+    _check(network, machine, protocol, images, held_out, names, labels, setting)
     shape = images.shape
-    candidates = sorted({check_window(k) for k in (windows or range(3, min(shape[1:]) + 1, 2))})
+    candidates = _candidates(setting, windows, candidates, shape)
     levels = noise.check(noise.cosine(20) if sigmas is None else sigmas)
-    if not candidates:
-        raise InputError(
-            f"wanted windows to choose from, got none for {shape[1]}x{shape[2]} images; give for "
-            "example windows=[1]"
-        )
-    machines = [replace(machine, window=k).fit(images) for k in candidates]
+    fit = fit or (lambda spec: spec.fit(images))
+    machines = [fit(replace(machine, **{setting: k})) for k in candidates]
     cosine = torch.empty(len(levels) - 1, len(names), len(candidates), dtype=torch.float64)
     error = torch.empty_like(cosine)
     starts = list(range(0, len(names), batch))
@@ -154,14 +157,58 @@ def calibrate(
             if clean is None:
                 y = target + (after / sigma) * (y - target)
             progress(number * (len(levels) - 1) + t + 1, len(starts) * (len(levels) - 1))
-    k = torch.tensor(candidates)
+    whole = all(isinstance(v, Integral) for v in candidates)
+    k = torch.tensor(candidates, dtype=torch.int64 if whole else torch.float64)
     levels = levels[:-1]
     chosen, choice = _choose(protocol, cosine, error)
     source = f"calibrated: {protocol}, {len(names)} seeds, {type(machine).__name__}"
-    schedule = WindowSchedule(
-        tuple(levels.flip(0).tolist()), tuple(k[chosen].flip(0).tolist()), source
-    )
-    return Calibration(schedule, protocol, names, levels, k, cosine, error, k[choice])
+    schedule = _schedule(setting, levels, k[chosen], source)
+    return Calibration(schedule, protocol, names, levels, k, cosine, error, k[choice], setting)
+
+
+def apart(judged: Iterable[int], fitted: Iterable[int]) -> tuple[int, ...]:
+    """The seeds to judge on; an InputError when a scale was fitted on one of them."""
+    judged = tuple(judged)
+    shared = sorted(set(judged) & set(fitted))
+    if shared:
+        raise InputError(
+            f"a scale is judged on seeds it was not fitted on, got {shared} in both; judge on "
+            "other seeds"
+        )
+    return judged
+
+
+def _schedule(
+    setting: str, levels: Tensor, chosen: Tensor, source: str
+) -> WindowSchedule | Schedule:
+    """The chosen values (T,) of decreasing levels (T,) as a schedule."""
+    kind = WindowSchedule if setting == "window" else Schedule
+    return kind(tuple(levels.flip(0).tolist()), tuple(chosen.flip(0).tolist()), source)
+
+
+def _candidates(
+    setting: str,
+    windows: Iterable[int] | None,
+    candidates: Iterable[float] | None,
+    shape: tuple[int, int, int],
+) -> list[float]:
+    """Distinct candidates, increasing."""
+    if setting == "window":
+        given = windows or candidates or range(3, min(shape[1:]) + 1, 2)
+        found = sorted({check_window(k) for k in given})
+        if not found:
+            raise InputError(
+                f"wanted windows to choose from, got none for {shape[1]}x{shape[2]} images; give "
+                "for example windows=[1]"
+            )
+        return found
+    found = sorted(set(candidates or ()))
+    if windows is not None or not found or not all(isinstance(v, Real) for v in found):
+        raise InputError(
+            f"wanted candidates of the setting {setting}, numbers, got {found or windows}; give "
+            "for example candidates=(0.2, 0.5, 1.0)"
+        )
+    return found
 
 
 def _check(
@@ -172,15 +219,16 @@ def _check(
     held_out: ImageSet | None,
     names: tuple[int, ...],
     labels: Tensor | None,
+    setting: str,
 ) -> None:
     if protocol not in PROTOCOLS:
         raise InputError(
             f"unknown calibration protocol {protocol!r}; {nearest(protocol, PROTOCOLS)}"
         )
-    if "window" not in {f.name for f in fields(machine)}:
-        raise InputError(
-            f"a machine to calibrate has a setting window, got {machine!r}; use LS, ELS or BBELS"
-        )
+    known = [f.name for f in fields(machine)]
+    if setting not in known:
+        other = nearest(setting, known) if known else "it has no settings"
+        raise InputError(f"a theory to calibrate has a setting {setting}, got {machine!r}; {other}")
     if not names or len(set(names)) < len(names):
         raise InputError(
             f"calibration needs distinct seeds, at least one, got {names}; use for example "
@@ -215,20 +263,20 @@ def _agreement(machine: Tensor, target: Tensor, y: Tensor) -> tuple[Tensor, Tens
 
 
 def _choose(protocol: str, cosine: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices of the windows chosen together (T,) and by each seed (T, S); ties go to the smaller
-    window.
+    """Indices of the candidates chosen together (T,) and by each seed (T, S); ties go to the
+    smaller.
     """
     if protocol == "cosine":
         choice = cosine.argmax(2)
         return choice.median(1).values, choice
-    if protocol == "held-out":
+    if protocol in ("least", "held-out"):
         return error.mean(1).argmin(1), error.argmin(2)
     return _descend(error.mean(1, keepdim=True))[:, 0], _descend(error)
 
 
 def _descend(error: Tensor) -> Tensor:
-    """Least error at each level (T, S, K), from high noise to low, never a larger window than
-    before.
+    """Least error at each level (T, S, K), from high noise to low, never a larger candidate
+    than before.
     """
     limit = torch.full((error.shape[1],), error.shape[2] - 1)
     out = []

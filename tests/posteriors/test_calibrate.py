@@ -7,7 +7,10 @@ from archbias import noise, seeds
 from archbias.data import ImageSet
 from archbias.errors import InputError
 from archbias.posteriors.calibrate import _choose, calibrate
+from archbias.posteriors.coordinates import calibrate_all
 from archbias.posteriors.ideal import Ideal
+from archbias.posteriors.levels import Schedule
+from archbias.posteriors.masked import Masked
 from archbias.posteriors.score_machines import BBELS, LS
 from archbias.posteriors.windows import WindowSchedule
 
@@ -40,6 +43,56 @@ def test_recovers_the_schedule_of_a_machine(family, protocol):
     exact = found.error.min(2).values
     assert exact.max() < 1e-10
     assert found.cosine.max(2).values.min() > 1 - 1e-6
+
+
+@pytest.mark.parametrize("protocol", ["cosine", "monotone", "least"])
+def test_recovers_any_numeric_setting(protocol):
+    data = images(30)
+    sigmas = tuple(LEVELS[:-1].flip(0).tolist())
+    hidden = Schedule(sigmas, (0.3, 0.3, 0.6, 1.0, 1.0))
+    network = Masked(mask="energy", power=hidden).fit(data)
+    found = calibrate(
+        network,
+        Masked(mask="energy"),
+        data,
+        range(4),
+        protocol=protocol,
+        sigmas=LEVELS,
+        setting="power",
+        candidates=(1.0, 0.3, 0.6),
+    )
+    assert found.setting == "power"
+    assert found.windows.tolist() == [0.3, 0.6, 1.0]
+    assert found.schedule == Schedule(sigmas, hidden.values, found.schedule.source)
+    assert found.under("least").schedule.values == hidden.values
+    spec = Masked(mask="energy", power=found.schedule)
+    assert spec.told == "a scale"
+
+
+def test_recovers_several_settings_in_turn():
+    """Coordinate by coordinate; windows and moves of a masked theory, and only whole radii."""
+    data, draws = images(20, 6), range(100, 103)
+    sigmas = tuple(LEVELS[:-1].flip(0).tolist())
+    hidden = Masked(
+        mask="window",
+        window=WindowSchedule(sigmas, (3, 3, 5, 5, 5)),
+        rho=Schedule(sigmas, (0.7, 0.7, 0.7, 0.0, 0.0)),
+    )
+    settings = {"window": (3, 5), "rho": (0.0, 0.7)}
+    found = calibrate_all(
+        hidden.fit(data), Masked(mask="window"), data, draws, settings, rounds=2, sigmas=LEVELS
+    )
+    assert [s.setting for s in found.steps] == ["window", "rho"] * 2
+    assert found.spec.window.windows == hidden.window.windows
+    assert found.spec.rho.values == hidden.rho.values
+    assert found.steps[-1].error.min(2).values.max() < 1e-10
+    assert found.apart([1, 2]) == (1, 2)
+    with pytest.raises(InputError, match="judge on other seeds"):
+        found.apart([100])
+    with pytest.raises(InputError, match="wanted settings to fit"):
+        calibrate_all(hidden.fit(data), Masked(), data, draws, {})
+    with pytest.raises(InputError, match="candidates of the setting share"):
+        calibrate_all(hidden.fit(data), Masked(), data, draws, {"share": ()})
 
 
 def test_held_out_error_is_the_error_on_held_out_images():
