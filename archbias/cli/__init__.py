@@ -1,13 +1,12 @@
 """The command line, one file per group of commands.
 
-    main        the frame: groups, errors, exit codes
-    compute     run
-    look        status, figures, tables, export, report
-    check       doctor
-    images      data
-    families    list
-    new         new
-    shared, progress    what they share
+    main                         the frame: groups, errors, exit codes
+    compute, studies             run, studies
+    look                         status, figures, tables, export, report
+    check, copies                doctor, copies
+    images, families, published  data, list, networks
+    new                          new
+    shared, progress             what they share
 
 A file of commands has `add(command)`, which calls `command(name, function, help)` and declares
 arguments; `main.GROUPS` names it. A command parses, calls and prints; what it calls lives below.

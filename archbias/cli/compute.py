@@ -17,7 +17,11 @@ from .shared import changes_of, err, out, path
 def add(command) -> None:
     """The commands of this file."""
     p = command("run", _run, "compute a study: what is missing, then store, figures, summary")
-    p.add_argument("study", type=path, help="a folder with study.py, for example studies/families")
+    p.add_argument(
+        "study",
+        type=path,
+        help="a bundled study's name, for example families, or a folder with study.py",
+    )
     p.add_argument("--out", type=path, help="run folder (default: runs/NAME)")
     p.add_argument(
         "--preset", help="named settings of the study, for example toy (its README lists them)"
@@ -74,8 +78,17 @@ def _run(a: argparse.Namespace) -> int:
         with listener:
             state = studies.run(study, settings, folder, device=a.device, listener=listener)
     if not state.failed and not state.waiting:
-        draw(folder, study.folder, "notebook", None, ("png", "pdf"), a.quiet)
-        summary(folder, study.folder)
+        try:
+            draw(folder, study.folder, "notebook", None, ("png", "pdf"), a.quiet)
+            summary(folder, study.folder)
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # of a study's figures.py or of matplotlib: every cell is whole
+            first = str(error).partition("\n")[0]
+            raise InputError(
+                f"every cell of {folder} is computed, but drawing raised "
+                f"{type(error).__name__}: {first}; mend it and run archbias figures {folder}"
+            ) from error
     if not a.quiet:
         spent = time.perf_counter() - start
         err.print(f"{len(state.done)} cells in {folder}, {spent:.0f} s", markup=False)

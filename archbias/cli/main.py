@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import InputError
-from . import check, compute, copies, families, images, look, new, published
+from . import check, compute, copies, families, images, look, new, published, studies
 from .shared import err
 
 # group: (its modules, one example)
 GROUPS = {
-    "compute": ([compute], "archbias run studies/families --preset toy"),
+    "compute": ([compute, studies], "archbias run studies/families --preset toy"),
     "look": ([look], "archbias figures runs/quickstart --style paper"),
     "check": ([check, copies], "archbias doctor"),
     "data and families": ([images, families, published], "archbias list unet"),

@@ -80,9 +80,7 @@ class Masked(Spec):
         which rules it out where p would see it.
     """
 
-    summary: ClassVar[str] = (
-        "masked posterior mean: each pixel compares whole images through its own mask"
-    )
+    summary: ClassVar[str] = "masked: every pixel sees whole images through its mask"
     mask: str = "wiener"
     window: int | WindowSchedule = 7
     share: float | Schedule = 0.02

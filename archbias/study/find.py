@@ -12,19 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..bundled import known
 from ..errors import InputError
 from .failures import raised
 from .study import Study
-
-
-def known() -> dict[str, Path]:
-    """The studies that came with archbias, in the package or in its checkout: name -> folder."""
-    package = Path(__file__).resolve().parents[1]
-    homes = [package / "studies"]
-    if (package.parent / "pyproject.toml").is_file():  # else some other package's `studies`
-        homes.append(package.parent / "studies")
-    folders = [p for home in homes if home.is_dir() for p in sorted(home.iterdir())]
-    return {p.name: p for p in folders if (p / "study.py").is_file()}
 
 
 def load(path: str | Path) -> Study:
@@ -39,8 +30,8 @@ def load(path: str | Path) -> Study:
         file = known()[str(path)] / "study.py"
     if not file.is_file():
         raise InputError(
-            f"wanted a study at {path}, found no {file.name}; give a folder with study.py, for "
-            "example studies/families"
+            f"wanted a study at {path}, found no {file.name}; give a folder with study.py or the "
+            "name of a bundled study (archbias studies list)"
         )
     module = _module(file, "study")
     study = getattr(module, "STUDY", None)

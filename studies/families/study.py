@@ -49,7 +49,7 @@ STUDY = Study(
     name="families",
     question=(
         "Fitted to the same images and started from the same noise, which families copy, "
-        "which invent, and who foretells it?"
+        "which invent, and who predicts it?"
     ),
     settings=Settings(),
     cells=grid,

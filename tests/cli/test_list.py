@@ -48,7 +48,9 @@ def test_an_unknown_family_is_one_sentence(capsys):
     assert "unknown family 'unett'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["list"], ["list", "unet"], ["--help"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["list"], ["list", "unet"], ["studies", "list"], ["--help"], ["run", "--help"]]
+)
 def test_help_and_list_import_no_torch(words):
     code = (
         "import sys\nfrom archbias.cli import main\n"
@@ -56,7 +58,7 @@ def test_help_and_list_import_no_torch(words):
         "print([m for m in ('torch', 'numba', 'xarray', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *words.split()], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
 
