@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError, nearest
+from .noise import numbers
 
 if TYPE_CHECKING:
     from .data import ImageSet
@@ -111,6 +112,8 @@ def configure(cls: type, **settings: Any) -> Any:
 class Denoiser(abc.ABC):
     """A fitted estimate of E[x | y].
 
+    A row of y that is not finite comes back as NaN and leaves the others as they are.
+
     spec: the settings it was fitted with.
     shape: (C, H, W) of the images.
     classes: the labels it can be conditioned on, empty when it takes none.
@@ -141,11 +144,14 @@ class Denoiser(abc.ABC):
         checked = self.check(y, sigma, labels)
         if not len(y):
             return y.clone()
+        # without a branch, which torch.func could not follow
+        bad = ~torch.isfinite(y).flatten(1).all(1).reshape(-1, 1, 1, 1)
+        y = y.masked_fill(bad, 0)
         if not torch.is_inference_mode_enabled():
-            return self.denoise(y, *checked)
+            return self.denoise(y, *checked).masked_fill(bad, torch.nan)
         # what is kept between calls must serve calls with gradients too
         with torch.inference_mode(False), torch.no_grad():
-            return self.denoise(y, *checked)
+            return self.denoise(y, *checked).masked_fill(bad, torch.nan)
 
     @abc.abstractmethod
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -186,7 +192,7 @@ class Denoiser(abc.ABC):
                 f"y must have shape {wanted} like the training images, got {tuple(y.shape)}; "
                 f"resize with ImageSet.resize({h}) or fit on images of that shape"
             )
-        sigma = torch.as_tensor(sigma, dtype=y.dtype, device=y.device)
+        sigma = numbers(sigma).to(y.device, y.dtype)
         if sigma.ndim > 1 or (sigma.ndim == 1 and len(sigma) != len(y)):
             raise InputError(
                 f"sigma must be one number or shape ({len(y)},), got shape {tuple(sigma.shape)}; "
@@ -271,5 +277,5 @@ def score_of(denoised: Tensor, y: Tensor, sigma: float | Tensor) -> Tensor:
 
 
 def _column(sigma: float | Tensor, y: Tensor) -> Tensor:
-    sigma = torch.as_tensor(sigma, dtype=y.dtype, device=y.device)
+    sigma = numbers(sigma).to(y.device, y.dtype)
     return sigma.reshape(-1, *[1] * (y.ndim - 1)) if sigma.ndim else sigma

@@ -30,9 +30,13 @@ Function = Callable[[Tensor], Tensor]
 
 
 class Operator(abc.ABC):
-    """A real symmetric d x d operator in float64."""
+    """A real symmetric d x d operator in float64.
+
+    form: what is kept of it, in words.
+    """
 
     size: int
+    form: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -111,7 +115,7 @@ class Operator(abc.ABC):
         return x.to(torch.float64)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__.lower()} operator, {self.size} x {self.size}>"
+        return f"<{type(self).__name__.lower()} operator, {self.size} x {self.size}: {self.form}>"
 
 
 class Dense(Operator):
@@ -123,7 +127,7 @@ class Dense(Operator):
                 f"a dense operator must be a square matrix, got shape {tuple(a.shape)}; give (d, d)"
             )
         self.a = (a.to(torch.float64) + a.to(torch.float64).T) / 2
-        self.size = len(a)
+        self.size, self.form = len(a), "dense"
 
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:
@@ -168,6 +172,8 @@ class LowRank(Operator):
             )
         self.u, self.s, self.c = u.to(torch.float64), s.to(torch.float64), float(c)
         self.size = len(u)
+        beside = f" beside {self.c:.3g} times the identity" if self.c else ""
+        self.form = f"of rank {len(s)}{beside}"
 
     @property
     def eigenvalues(self) -> Tensor:
@@ -206,6 +212,7 @@ class Circulant(Operator):
         self.blocks = blocks.to(torch.complex128)
         self.height, self.width, self.channels = blocks.shape[:3]
         self.size = self.height * self.width * self.channels
+        self.form = f"stationary on the torus, {self.channels} x {self.channels} per frequency"
 
     @classmethod
     def of_covariance(cls, r: Tensor) -> Circulant:

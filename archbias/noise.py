@@ -28,13 +28,41 @@ from torch import Tensor
 from .errors import InputError, nearest
 
 
+def numbers(value: object, name: str = "sigma") -> Tensor:
+    """Whatever stands for numbers as a float64 tensor of its shape, gradients kept.
+
+    Raises:
+        InputError: text, None and whatever else holds no numbers.
+    """
+    try:
+        return torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"{name} must be a number or a tensor of numbers, got {value!r}; give for example 0.5, "
+            "or levels of archbias.noise.cosine(20)"
+        ) from None
+
+
+def number(value: object, name: str) -> float:
+    """One number as a float; InputError for anything else."""
+    found = numbers(value, name)
+    if found.numel() != 1:
+        raise InputError(
+            f"{name} must be one number, got {found.numel()} in shape {tuple(found.shape)}; give "
+            "for example 0.5"
+        )
+    return float(found)
+
+
 def sigma_of(abar: Tensor) -> Tensor:
     """VP to VE: sigma = sqrt((1 - abar) / abar), abar in (0, 1]."""
+    abar = abar if isinstance(abar, Tensor) else numbers(abar, "abar")
     return ((1 - abar) / abar).sqrt()
 
 
 def abar_of(sigma: Tensor) -> Tensor:
     """VE to VP: abar = 1 / (1 + sigma^2)."""
+    sigma = sigma if isinstance(sigma, Tensor) else numbers(sigma)
     return 1 / (1 + sigma**2)
 
 
@@ -48,6 +76,7 @@ def _steps(steps: int) -> int:
 
 
 def _range(sigma_min: float, sigma_max: float) -> None:
+    sigma_min, sigma_max = number(sigma_min, "sigma_min"), number(sigma_max, "sigma_max")
     if not 0 < sigma_min <= sigma_max < math.inf:
         raise InputError(
             f"wanted 0 < sigma_min <= sigma_max, got {sigma_min} and {sigma_max}; give finite "
@@ -69,6 +98,9 @@ def karras(
 ) -> Tensor:
     """The schedule of EDM (Karras et al. 2022, eq. 5)."""
     _range(sigma_min, sigma_max)
+    rho = number(rho, "rho")
+    if not 0 < rho < math.inf:
+        raise InputError(f"rho must be positive and finite, got {rho}; 7 is usual")
     u = torch.linspace(0, 1, _steps(steps), dtype=torch.float64)
     top, bottom = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return _to_zero((top + u * (bottom - top)) ** rho)
@@ -76,6 +108,12 @@ def karras(
 
 def linear(steps: int = 20, beta_min: float = 0.1, beta_max: float = 20.0) -> Tensor:
     """The VP process whose beta grows linearly from beta_min to beta_max over t in [0, 1]."""
+    low, high = number(beta_min, "beta_min"), number(beta_max, "beta_max")
+    if not (low >= 0 and high >= 0 and 0 < low + high < math.inf):
+        raise InputError(
+            f"beta_min and beta_max must be at least 0, not both 0, got {low} and {high}; 0.1 and "
+            "20 are usual"
+        )
     t = torch.arange(_steps(steps), -1, -1, dtype=torch.float64) / steps
     return torch.expm1(beta_min * t + (beta_max - beta_min) * t**2 / 2).sqrt()
 
@@ -96,8 +134,8 @@ SCHEDULES = {"cosine": cosine, "karras": karras, "linear": linear, "geometric": 
 
 def schedule(name: str, steps: int) -> Tensor:
     """Noise levels by name, for settings that are text."""
-    if name not in SCHEDULES:
-        raise InputError(f"unknown noise schedule {name!r}; {nearest(name, SCHEDULES)}")
+    if not isinstance(name, str) or name not in SCHEDULES:
+        raise InputError(f"unknown noise schedule {name!r}; {nearest(str(name), SCHEDULES)}")
     return SCHEDULES[name](steps)
 
 
@@ -138,7 +176,7 @@ def check(sigmas: Tensor) -> Tensor:
     Returns:
         (T + 1,) with T >= 1.
     """
-    sigmas = torch.as_tensor(sigmas, dtype=torch.float64)
+    sigmas = numbers(sigmas, "sigmas")
     remedy = "use archbias.noise.cosine(20) or another schedule of archbias.noise"
     if sigmas.ndim != 1 or len(sigmas) < 2:
         raise InputError(

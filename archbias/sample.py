@@ -120,6 +120,7 @@ def sde(
         seeds: B seeds of the fresh noise, one per row; the other arguments are those of `ddim`.
         eta: share of fresh noise, from 0 to 1.
     """
+    eta = levels.number(eta, "eta")
     if not 0 <= eta <= 1:
         raise InputError(f"eta must lie in [0, 1], got {eta}; 1 is ancestral sampling, 0 is ddim")
     fresh = _streams(seeds, len(noise))
@@ -161,7 +162,8 @@ def langevin(
     Returns:
         (B, C, H, W) last states, or with `path` (steps + 1, B, C, H, W).
     """
-    if not step > 0 or not isinstance(steps, Integral) or steps < 1:
+    sigma, step = levels.number(sigma, "sigma"), levels.number(step, "step")
+    if not 0 < step < math.inf or not isinstance(steps, Integral) or steps < 1:
         raise InputError(
             f"wanted a positive step and at least 1 of them, got step {step} and steps {steps}; "
             "try sigma**2 / 10"

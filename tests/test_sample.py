@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from archbias import noise, sample
-from archbias.denoise import Denoiser, Spec
+from archbias.denoise import Denoiser, Spec, noise_of, score_of
 from archbias.errors import InputError
 from archbias.seeds import normal
 
@@ -144,3 +144,48 @@ def test_bad_settings_are_refused():
     # the rows would take the first labels
     with pytest.raises(InputError, match="got 3 for 2 rows"):
         sample.ddim(GAUSS, start, noise.cosine(4), labels=torch.tensor([0, 1, 2]))
+
+
+@pytest.mark.parametrize("bad", ["a", None, ["a", 0.0], {"sigma": 1}, [None, 0.0]])
+def test_levels_that_are_no_numbers_are_refused_in_words(bad):
+    start = torch.zeros(2, 1, 1, 1)
+    for call in (
+        lambda: sample.ddim(GAUSS, start, bad),
+        lambda: sample.heun(GAUSS, start, bad),
+        lambda: sample.sde(GAUSS, start, bad, seeds=[0, 1]),
+        lambda: sample.sde(GAUSS, start, noise.cosine(2), seeds=[0, 1], eta=bad),
+        lambda: sample.langevin(GAUSS, start, bad, seeds=[0, 1], steps=2, step=0.1),
+        lambda: sample.langevin(GAUSS, start, 0.5, seeds=[0, 1], steps=2, step=bad),
+        lambda: noise.check(bad),
+        lambda: noise.abar_of(bad),
+        lambda: noise.sigma_of(bad),
+        lambda: noise.karras(4, sigma_min=bad),
+        lambda: noise.karras(4, rho=bad),
+        lambda: noise.geometric(4, sigma_max=bad),
+        lambda: noise.linear(4, beta_min=bad),
+        lambda: score_of(start, start, bad),
+        lambda: noise_of(start, start, bad),
+    ):
+        with pytest.raises(InputError, match="must be a number or a tensor of numbers, got"):
+            call()
+    for steps in ("a", None, 2.5):
+        with pytest.raises(InputError, match="number of noise steps"):
+            noise.cosine(steps)
+    with pytest.raises(InputError, match="unknown noise schedule"):
+        noise.schedule(None, 4)
+
+
+def test_a_row_that_diverges_does_not_take_the_others_with_it():
+    start = normal(range(3), (1, 1, 1), dtype=torch.float64)
+    start[1] = torch.inf
+    sigmas = noise.cosine(6)
+    rest = torch.tensor([0, 2])
+    for call in (
+        lambda x, s: sample.ddim(GAUSS, x, sigmas),
+        lambda x, s: sample.heun(GAUSS, x, sigmas),
+        lambda x, s: sample.sde(GAUSS, x, sigmas, seeds=s),
+        lambda x, s: sample.langevin(GAUSS, x, 0.5, seeds=s, steps=3, step=0.1),
+    ):
+        found = call(start, [0, 1, 2])
+        torch.testing.assert_close(found[rest], call(start[rest], [0, 2]))
+        assert found[1].isnan().all()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import singledispatch
 
 import torch
@@ -20,6 +20,7 @@ from ..data import pictures
 from ..denoise import Denoiser
 from ..errors import InputError
 from ..linalg import Operator
+from ..metrics import finite
 from ..seeds import normal
 
 # a point further from a law's atom or plane than this, relative to its distance from the mean, is
@@ -35,9 +36,13 @@ class GeneratedDistribution(abc.ABC):
     mean: (C, H, W) float64.
     covariance: the d x d covariance as an `archbias.linalg.Operator`, d = C H W, pixels flattened
         in C, H, W order.
+    source: the denoiser's settings and the sampler, in words.
+
+    A row that is not finite is answered with NaN, by `push` and by `log_prob`.
     """
 
     shape: tuple[int, int, int]
+    source: str = ""
 
     @property
     @abc.abstractmethod
@@ -53,14 +58,17 @@ class GeneratedDistribution(abc.ABC):
         """
         return self.push(normal(seeds, self.shape, dtype=torch.float64))
 
-    @abc.abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
-        """(B,) natural-log density at x (B, C, H, W), in nats.
+        """(B,) float64 natural-log density at x (B, C, H, W), in nats.
 
         Where the law lives on a plane of r < d dimensions the density is with respect to the volume
-        of that plane and
-        -inf off it; the law names that plane.
+        of that plane and -inf off it; the law names that plane.
         """
+        return self._rows(self._log_prob, x, 1, "x", "flat images want a reshape")
+
+    @abc.abstractmethod
+    def _log_prob(self, x: Tensor) -> Tensor:
+        """`log_prob` of checked images: float64, on the CPU, at least one row, all finite."""
 
     def push(self, noise: Tensor) -> Tensor:
         """What the sampler makes of this standard normal noise (B, C, H, W): the seed-by-seed
@@ -68,27 +76,64 @@ class GeneratedDistribution(abc.ABC):
 
         Computed in float64 on the CPU, returned in the dtype and on the device of the noise.
         """
-        if noise.ndim != 4 or tuple(noise.shape[1:]) != self.shape:
-            raise InputError(
-                f"noise must have shape (B, {', '.join(map(str, self.shape))}), got "
-                f"{tuple(noise.shape)}; "
-                "use archbias.seeds.normal(seeds, law.shape)"
-            )
-        return self._push(noise.to("cpu", torch.float64)).to(noise) if len(noise) else noise.clone()
+        made = self._rows(
+            self._push, noise, 4, "noise", "use archbias.seeds.normal(seeds, law.shape)"
+        )
+        return made.to(noise)
 
     @abc.abstractmethod
     def _push(self, n: Tensor) -> Tensor:
-        """`push` of checked noise: float64, on the CPU, at least one row."""
+        """`push` of checked noise: float64, on the CPU, at least one row, all finite."""
+
+    def _rows(
+        self, f: Callable[[Tensor], Tensor], x: Tensor, axes: int, what: str, remedy: str
+    ) -> Tensor:
+        """The answers f gives to the finite rows of x, NaN for the others; an answer has the first
+        `axes` axes of x.
+        """
+        if x.ndim != 4 or tuple(x.shape[1:]) != self.shape:
+            raise InputError(
+                f"{what} must have shape (B, {', '.join(map(str, self.shape))}), got "
+                f"{tuple(x.shape)}; {remedy}"
+            )
+        x = x.to("cpu", torch.float64)
+        if not bool(finite.rows(x).any()):
+            return x.new_full(x.shape[:axes], torch.nan)
+        return finite.each(f, x)
+
+    @property
+    def form(self) -> str:
+        """What kind of law it is, in words: its covariance, its atoms, its components."""
+        return ""
+
+    def _words(self) -> str:
+        c, h, w = self.shape
+        of = f"law of {c}x{h}x{w} images"
+        return "; ".join(part for part in (of, self.form, self.source) if part)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {self._words()}>"
 
     def _repr_html_(self) -> str:
-        c, h, w = self.shape
-        head = f"<div><b>{html.escape(type(self).__name__)}</b>: law of {c}x{h}x{w} images</div>"
+        c = self.shape[0]
+        name, words = html.escape(type(self).__name__), html.escape(self._words())
+        head = f"<div><b>{name}</b>: {words}</div>"
         if c not in (1, 3):
             return head
         drawn = enumerate(self.sample(range(DRAWN)).nan_to_num().clamp(-1, 1).numpy())
         return (
             f"{head}<div>{''.join(pictures.to_html(x, f'seed {seed}') for seed, x in drawn)}</div>"
         )
+
+
+def source_of(denoiser: Denoiser, sigmas: Tensor | None) -> str:
+    """The denoiser's settings and the sampler in words; sigmas None is the continuous limit."""
+    if sigmas is None:
+        return f"{denoiser.spec!r} in the limit of infinitely many steps"
+    steps = len(sigmas) - 1
+    plural = "s" if steps > 1 else ""
+    first, last = float(sigmas[0]), float(sigmas[-1])
+    return f"{denoiser.spec!r} by {steps} DDIM step{plural}, sigma {first:.3g} to {last:.3g}"
 
 
 @singledispatch

@@ -48,7 +48,7 @@ from ..regressions.bottleneck import (
     UnrestrictedBottleneck,
 )
 from ..seeds import generator
-from .base import OFF, GeneratedDistribution, generated_by
+from .base import OFF, GeneratedDistribution, generated_by, source_of
 
 FLOW = (1000, 1e-4, 1e3)  # steps, last and first level by which `push` follows the continuous limit
 DRAWS = 1  # the stream of a seed that draws from a limit law; stream 0 is the sampler's noise
@@ -67,7 +67,7 @@ class Lifted(GeneratedDistribution):
         self, denoiser: Denoiser, steps: Tensor | None, sampler: Callable[[Tensor], Tensor]
     ):
         self.denoiser, self.steps, self._sampler = denoiser, steps, sampler
-        self.shape = denoiser.shape
+        self.shape, self.source = denoiser.shape, source_of(denoiser, steps)
 
     def sample(self, seeds: Iterable[int]) -> Tensor:
         """(B, C, H, W) float64: the sampler's output on each seed's own noise; for the limit an
@@ -91,6 +91,8 @@ class Atoms(Lifted):
     """N images with probability 1/N each.
 
     points: (N, C, H, W) float64.
+    log_prob: log-probability of the very image, in nats: log(copies / N) on an atom, -inf
+        elsewhere. The law has no density; its plane has dimension 0 and the measure counts points.
     """
 
     def __init__(
@@ -120,13 +122,13 @@ class Atoms(Lifted):
         found = novelty.nearest(x.to("cpu", torch.float64), self.points)
         return found.index, found.distance
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """(B,) log-probability of the very image x, in nats: log(copies / N) on an atom, -inf
-        elsewhere.
+    @property
+    def form(self) -> str:
+        """How many atoms."""
+        return f"{len(self.points)} atom{'s' if len(self.points) > 1 else ''} of equal probability"
 
-        The law has no density; its plane has dimension 0 and the measure counts points.
-        """
-        flat, points = x.to("cpu", torch.float64).flatten(1), self.points.flatten(1)
+    def _log_prob(self, x: Tensor) -> Tensor:
+        flat, points = x.flatten(1), self.points.flatten(1)
         near = OFF * (flat - self.mean.flatten()).norm(dim=1, keepdim=True)
         return (
             (torch.cdist(flat, points, compute_mode="donot_use_mm_for_euclid_dist") <= near).sum(1)
@@ -138,7 +140,10 @@ class Atoms(Lifted):
 
 
 class LiftedMixture(Lifted):
-    """sum_k w_k N(mu + V m_k, V C_k V^T + s_T^2 I)."""
+    """sum_k w_k N(mu + V m_k, V C_k V^T + s_T^2 I).
+
+    log_prob: with respect to the volume of `plane`, of `rank` dimensions; -inf off it.
+    """
 
     denoiser: MixtureBottleneck
 
@@ -177,12 +182,14 @@ class LiftedMixture(Lifted):
         lam, q = torch.linalg.eigh(within + torch.einsum("k,ki,kj->ij", w, away, away))
         return LowRank(state["basis"] @ q, lam, self.rest**2)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """(B,) log-density in nats with respect to the volume of the plane (`plane`, of `rank`
-        dimensions); -inf off it.
-        """
+    @property
+    def form(self) -> str:
+        """How many components, in how many dimensions."""
+        count, rank = self.denoiser.state()["centres"].shape
+        return f"{count} Gaussian{'s' if count > 1 else ''} on a plane of {rank} dimensions"
+
+    def _log_prob(self, x: Tensor) -> Tensor:
         state = self.denoiser.state()
-        x = x.to("cpu", torch.float64)
         z = self.denoiser.encode(x)
         total = state["spreads"] + self.rest**2
         away = torch.einsum("bkr,krs->bks", z[:, None] - state["centres"], state["axes"])

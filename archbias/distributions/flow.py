@@ -25,7 +25,7 @@ from torch import Tensor
 from .. import noise as levels
 from ..linalg import LowRank, Operator
 from ..regressions.polynomial import PolynomialDenoiser
-from .base import OFF, GeneratedDistribution, generated_by
+from .base import OFF, GeneratedDistribution, generated_by, source_of
 from .maps import LOG_2PI, Line, Sheet, Space, Step
 
 DRAWS = 16384  # seeds of the estimates in three coordinates and more
@@ -46,6 +46,7 @@ class FlowLaw(GeneratedDistribution):
     def __init__(self, denoiser: PolynomialDenoiser, sigmas: Tensor):
         self.denoiser, self.shape = denoiser, denoiser.shape
         self.sigmas = levels.check(sigmas)
+        self.source = source_of(denoiser, self.sigmas)
         state = denoiser.state()
         self._mu, self._basis = state["mean"].double(), state["basis"].double()
         self.r = denoiser.r
@@ -115,8 +116,14 @@ class FlowLaw(GeneratedDistribution):
         """(B,) whether the trajectory from this noise leaves."""
         return self.push(noise).flatten(1).isnan().any(1)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        away = (x.to("cpu", torch.float64) - self._mu).flatten(1)
+    @property
+    def form(self) -> str:
+        """How many coordinates are polynomial, and how many Gaussian."""
+        rest = math.prod(self.shape) - self.r
+        return f"polynomial in {self.r} of {rest + self.r} coordinates, Gaussian in the others"
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        away = (x - self._mu).flatten(1)
         c = away @ self._basis.T
         v = c[:, : self.r].contiguous()
         if self._alone:

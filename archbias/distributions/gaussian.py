@@ -46,7 +46,7 @@ from ..errors import InputError
 from ..linalg import Circulant, Dense, LowRank, Operator
 from ..regressions.bottleneck import LinearBottleneck
 from ..regressions.linear import Convolution, Equivariant, LinearDenoiser, LocalConvolution, Wiener
-from .base import OFF, GeneratedDistribution, generated_by
+from .base import OFF, GeneratedDistribution, generated_by, source_of
 
 DENSE = 2**31  # bytes a d x d covariance may take where no cheaper form exists
 
@@ -57,6 +57,9 @@ class Gaussian(GeneratedDistribution):
     mean: (C, H, W).
     covariance: an Operator, or a function that builds it when first asked (where it is expensive).
     sampler: standard normal noise (B, C, H, W) float64 -> images.
+    source: what makes it, in words.
+
+    log_prob: with respect to the volume of `plane`, of `rank` dimensions; -inf off it.
     """
 
     def __init__(
@@ -64,8 +67,9 @@ class Gaussian(GeneratedDistribution):
         mean: Tensor,
         covariance: Operator | Callable[[], Operator],
         sampler: Callable[[Tensor], Tensor],
+        source: str = "",
     ):
-        self.shape = tuple(mean.shape)
+        self.shape, self.source = tuple(mean.shape), source
         self._mean, self._covariance, self._sampler = mean.to(torch.float64), covariance, sampler
 
     @property
@@ -95,11 +99,14 @@ class Gaussian(GeneratedDistribution):
     def _push(self, n: Tensor) -> Tensor:
         return self._sampler(n)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """(B,) log-density in nats with respect to the volume of the plane (`plane`, of `rank`
-        dimensions); -inf off it.
-        """
-        away = (x.to("cpu", torch.float64) - self.mean).flatten(1)
+    @property
+    def form(self) -> str:
+        """The covariance's form, without computing one that has not been asked for."""
+        known = isinstance(self._covariance, Operator)
+        return f"covariance {self._covariance.form}" if known else "covariance made when asked for"
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        away = (x - self.mean).flatten(1)
         covariance = self.covariance
         lam = covariance.eigenvalues
         lam = lam[lam > covariance.tolerance()]
@@ -119,21 +126,23 @@ def limit(denoiser: LinearDenoiser | LinearBottleneck, sigma_max: float = math.i
         LookupError: the maps of the levels do not commute, so no closed form exists; use many
             finite steps.
     """
+    sigma_max = levels.number(sigma_max, "sigma_max")
     if not sigma_max > 0:
         raise InputError(
             f"sigma_max must be positive, got {sigma_max}; use the first level of the sampler, or "
             "infinity"
         )
+    source = source_of(denoiser, None)
     if isinstance(denoiser, Wiener | LinearBottleneck):
         lam = denoiser.state()["variances"]
         scale = (lam / (1 + lam / sigma_max**2)).sqrt()
-        return _wiener(denoiser, scale, 0.0, scale / sigma_max, 0.0)
+        return _wiener(denoiser, scale, 0.0, scale / sigma_max, 0.0, source)
     if isinstance(denoiser, Convolution):
         local, colours = isinstance(denoiser, LocalConvolution), denoiser.shape[0] > 1
         scale = (_magnus if local and colours else _geometric if local else _stationary)(
             denoiser, sigma_max
         )
-        return _convolution(denoiser, scale, scale[0, 0].real / sigma_max)
+        return _convolution(denoiser, scale, scale[0, 0].real / sigma_max, source)
     raise LookupError(
         f"no continuous limit is known for {denoiser.spec!r}: its maps at different noise levels "
         "do not commute; "
@@ -149,19 +158,19 @@ def _(
     if sigmas is None:
         return limit(denoiser)
     sigmas = levels.check(sigmas)
-    start = float(sigmas[0])
+    start, source = float(sigmas[0]), source_of(denoiser, sigmas)
     if isinstance(denoiser, Wiener | LinearBottleneck):
         lam = denoiser.state()["variances"]
         gain, outside = torch.ones_like(lam), float(sigmas[-1] / sigmas[0])
         for s, r in levels.ratios(sigmas):
             gain = gain * (r + (1 - r) * lam / (lam + s**2))
-        return _wiener(denoiser, start * gain, start * outside, gain, outside)
+        return _wiener(denoiser, start * gain, start * outside, gain, outside, source)
     if isinstance(denoiser, Convolution):
         one = product = torch.eye(denoiser.shape[0], dtype=torch.complex128)
         for s, r in levels.ratios(sigmas):
             transfer = denoiser.transfer(torch.tensor([s], dtype=torch.float64))[0]
             product = (r * one + (1 - r) * transfer) @ product
-        return _convolution(denoiser, start * product, product[0, 0].real)
+        return _convolution(denoiser, start * product, product[0, 0].real, source)
     return affine(denoiser, sigmas)
 
 
@@ -207,7 +216,10 @@ def affine(
             rows[i : i + len(unit)] = respond(unit)
         return Dense(rows.T @ rows)
 
-    return Gaussian(offset, covariance, lambda n: sample.ddim(denoiser, n, sigmas, batch=batch))
+    def sampler(n: Tensor) -> Tensor:
+        return sample.ddim(denoiser, n, sigmas, batch=batch)
+
+    return Gaussian(offset, covariance, sampler, source_of(denoiser, sigmas))
 
 
 def _wiener(
@@ -216,6 +228,7 @@ def _wiener(
     outside: float,
     gain: Tensor,
     gain_outside: float,
+    source: str,
 ) -> Gaussian:
     """Scale multiplies the noise and gain (1 - gain) the mean, per mode and outside the basis."""
     state = denoiser.state()
@@ -229,10 +242,12 @@ def _wiener(
         return mu + (moved + outside * n.flatten(1) - gain_outside * flat).reshape(n.shape)
 
     mean = mu - ((kept * (gain - gain_outside)) @ u.T + gain_outside * flat).reshape(mu.shape)
-    return Gaussian(mean, LowRank(u, scale**2 - outside**2, outside**2), sampler)
+    return Gaussian(mean, LowRank(u, scale**2 - outside**2, outside**2), sampler, source)
 
 
-def _convolution(denoiser: Convolution, scale: Tensor, gain_of_mean: Tensor) -> Gaussian:
+def _convolution(
+    denoiser: Convolution, scale: Tensor, gain_of_mean: Tensor, source: str
+) -> Gaussian:
     """Scale (H, W, C, C) multiplies the noise per frequency; gain_of_mean (C, C) is what the steps
     make of a constant.
     """
@@ -244,7 +259,7 @@ def _convolution(denoiser: Convolution, scale: Tensor, gain_of_mean: Tensor) -> 
             mean + torch.fft.ifft2(torch.einsum("hwce,behw->bchw", scale, torch.fft.fft2(n))).real
         )
 
-    return Gaussian(mean, Circulant(scale @ scale.mH), sampler)
+    return Gaussian(mean, Circulant(scale @ scale.mH), sampler, source)
 
 
 def _stationary(denoiser: Equivariant, sigma_max: float) -> Tensor:

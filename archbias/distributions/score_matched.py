@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import noise as levels
 from ..errors import InputError
 from ..linalg import LowRank, Operator
 from ..regressions.hermite import Basis
@@ -128,6 +129,7 @@ class ScoreMatchedLaw(GeneratedDistribution):
 
     def __init__(self, denoiser: PolynomialDenoiser, sigma: float, tables: list[_Table]):
         self.denoiser, self.sigma, self.shape, self.tables = denoiser, sigma, denoiser.shape, tables
+        self.source = f"stationary under the score of {denoiser.spec!r} at sigma {sigma:.3g}"
         state = denoiser.state()
         self._mu, self._basis = state["mean"].double(), state["basis"].double()
         self._rest = (denoiser.variances[denoiser.r :].double() + sigma**2).sqrt()
@@ -153,8 +155,14 @@ class ScoreMatchedLaw(GeneratedDistribution):
         )
         return self._mu + moved.reshape(n.shape)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        away, r = (x.to("cpu", torch.float64) - self._mu).flatten(1), self.denoiser.r
+    @property
+    def form(self) -> str:
+        """How many coordinates are an exponential family, and how many Gaussian."""
+        r, d = self.denoiser.r, math.prod(self.shape)
+        return f"exponential of a polynomial in {r} of {d} coordinates, Gaussian in the others"
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        away, r = (x - self._mu).flatten(1), self.denoiser.r
         c = away @ self._basis.T
         leading = torch.split(c[:, :r], [t.basis.r for t in self.tables], dim=1)
         out = sum(
@@ -178,7 +186,8 @@ def score_matched(denoiser: PolynomialDenoiser, sigma: float) -> ScoreMatchedLaw
         LookupError: the score is no gradient, does not confine, or has more than two coordinates
             that mix.
     """
-    if not (isinstance(sigma, float | int) and 0 < sigma < math.inf):
+    sigma = levels.number(sigma, "sigma")
+    if not 0 < sigma < math.inf:
         raise InputError(
             f"sigma must be positive and finite, got {sigma!r}; a score-matched law belongs to one "
             "noise level"

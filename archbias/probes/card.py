@@ -16,6 +16,9 @@ error (all per pixel):
 
 Stein's estimate is unbiased and noisy: its standard error is about sigma^2 sqrt(2 / (d points)),
 which at sigma well above 1 drowns it; `tweedie` carries only the error of the trace.
+
+A card is one answer for a level, so a denoiser that answers NaN or infinity there has none: the
+level and the images are named.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ from .. import seeds
 from ..data import ImageSet
 from ..denoise import Denoiser
 from ..errors import InputError
+from ..metrics import finite
+from ..noise import numbers
 from . import degree, local
 from .jacobian import Jacobian
 from .symmetry import equivariance_error
@@ -145,7 +150,7 @@ def bias_card(
     Cost per level: about points * (4 C + 3 probes + 8 directions) + 8 (fit + 4 points) denoised
     images or derivatives.
     """
-    sigmas = torch.as_tensor(sigmas, dtype=torch.float64).flatten()
+    sigmas = numbers(sigmas, "sigmas").flatten()
     if not len(sigmas) or not bool((torch.isfinite(sigmas) & (sigmas > 0)).all()):
         raise InputError(
             f"a bias card needs positive finite noise levels, got {sigmas.tolist()}; leave the "
@@ -174,12 +179,12 @@ def bias_card(
     def mistake(level: float, taken: tuple[Tensor, Tensor | None] | None) -> Tensor:
         if taken is None:
             return torch.tensor(torch.nan, dtype=torch.float64)
-        return (at(level, taken, 312).value().double() - taken[0].double()).square().mean()
+        return (_answers(at(level, taken, 312)) - taken[0].double()).square().mean()
 
     rows = []
     for number, level in enumerate(sigmas.tolist()):
         here = at(level, ours, 310)
-        out = here.value().double()
+        out = _answers(here)
         moments = local.moments(here, probes)
         values, right, left = local.directions(here, directions)
         receptive = local.receptive_field(here)
@@ -226,6 +231,19 @@ def bias_card(
         exact=exact,
         **stacked,
     )
+
+
+def _answers(here: Jacobian) -> Tensor:
+    """D at every row, float64; an InputError where it is not finite."""
+    out = here.value().double()
+    bad = (~finite.rows(out)).nonzero()[:, 0].tolist()
+    if bad:
+        raise InputError(
+            f"a bias card needs finite answers, got NaN or infinity at sigma {here.sigma:.4g} for "
+            f"{len(bad)} of {len(out)} noisy images; leave that level out, or look at the "
+            "denoiser's training record"
+        )
+    return out
 
 
 def _take(

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from ..denoise import Denoiser
+from ..noise import number
 
 STEP = 1e-4
 
@@ -41,7 +42,7 @@ class Jacobian:
         self.denoiser, self.y, self.sigma, self.labels, self.batch = (
             denoiser,
             y,
-            float(sigma),
+            number(sigma, "sigma"),
             labels,
             batch,
         )

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from ..denoise import Spec
 from ..errors import InputError
+from ..metrics import finite
 from ..posteriors.ideal import Ideal
 from ..posteriors.score_machines import BBELS, ELS, LS
 from ..posteriors.windows import WindowSchedule
@@ -71,10 +72,13 @@ def predictors(
 ) -> list[Proposal]:
     """The score machine and the laws that match a card, the score machine first.
 
+    A card whose receptive field is not finite at a level is refused.
+
     Args:
         fraction: energy within the window. tolerance: equivariance error that counts as none.
             linear: share of variance an affine map may leave.
     """
+    finite.check(card.receptive, "level of a card", "measure it again without that level")
     schedule = window_schedule(card, fraction)
     length = card.shifts.abs().sum(1).masked_fill(card.interior.isnan().any(0), -1)
     insides, edges = card.interior.median(0).values, card.border.median(0).values

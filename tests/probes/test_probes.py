@@ -251,6 +251,20 @@ def test_bad_input(images):
         bias_card(denoiser, ImageSet.from_array(torch.zeros(3, 1, 8, 8)), [1.0])
 
 
+def test_a_denoiser_that_answers_nan_has_no_card(images):
+    def f(y, sigma):
+        return torch.where((sigma > 1).reshape(-1, 1, 1, 1), torch.nan, 0.5 * y)
+
+    diverging = Plain(f, images.shape)
+    with pytest.raises(InputError, match=r"NaN or infinity at sigma 3 for 4 of 4"):
+        bias_card(diverging, images, [0.3, 3.0], points=4, directions=3, fit=16)
+    card = bias_card(diverging, images, [0.3], points=2, directions=3, fit=16)
+    assert predictors(card)
+    card.receptive[0, 0, 0] = torch.nan
+    with pytest.raises(InputError, match="level of a card 0"):
+        predictors(card)
+
+
 def test_card_is_made_of_named_tensors(images):
     card = bias_card(Linear(rank=2).fit(images), images, [1.0, 0.5], points=1, fit=8)
     tensors = card.tensors()
