@@ -17,6 +17,12 @@
     bias_cards(ds)             measured traits of all families as a clustered heat map;
                                receptive_fields(field) as maps
     wall(x, beside, copy)      samples beside their nearest images, copies framed
+    between(r, colors)         variants against each other, each beside itself retrained
+    by_region(r, panels)       agreement inside and outside of what is pictured
+    excess_parts(counted, ..)  things with more parts than they should have
+    scales(panels)             the window of a network by every protocol that finds it
+    crossed                    figures of networks x theories: a wall, a leaderboard, where along
+                               the noise and where in the image theories fail
     training_curves(ds)        loss against steps
     standard(tree)             those of the above that a store has the groups for; drawn(module,
                                tree): the study's own, or these
@@ -33,8 +39,12 @@ from .grid import family_grid, image_grid, picture
 from .laws import density, field
 from .mosaics import mosaic
 from .noise import against_noise, locality_scale
+from .pairs import between
+from .parts import excess_parts
 from .plane import novelty_realism
 from .predictors import agreement
+from .protocols import scales
+from .regions import by_region
 from .spectra import covariance_spectra, covariance_spectrum, radial_spectra
 from .standard import drawn, standard
 from .styles import render, save, style
@@ -45,12 +55,15 @@ from .wall import wall
 __all__ = [
     "against_noise",
     "agreement",
+    "between",
     "bias_cards",
+    "by_region",
     "color",
     "covariance_spectra",
     "covariance_spectrum",
     "density",
     "drawn",
+    "excess_parts",
     "family_grid",
     "family_of",
     "field",
@@ -67,6 +80,7 @@ __all__ = [
     "receptive_fields",
     "render",
     "save",
+    "scales",
     "standard",
     "style",
     "training_curves",

@@ -9,9 +9,8 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from archbias import plots
-from archbias.metrics.intervals import binomial, bootstrap
-from archbias.plots.colors import NEUTRAL
-from archbias.plots.grid import picture
+from archbias.metrics.intervals import bootstrap
+from archbias.plots import crossed
 from archbias.plots.styles import new_figure
 from archbias.posteriors.windows import SCHEDULES
 
@@ -38,19 +37,13 @@ THEIRS = {
     ("mnist", "resnet, circular"): (0.77, 0.36, 0.15),
     ("cifar10", "resnet, circular"): (0.94, 0.83, 0.35),
 }
-PROTOCOLS = {
-    "cosine": "#0072B2",
-    "monotone": "#D55E00",
-    "held-out images": "#007A55",
-    "published": "#222222",
-}
 DASH = "–"
 KINDS = {0: "T-shirts", 1: "trousers", 6: "shirts"}
 # of a garment: two legs, or two sleeves and a body
 USUAL = {"parts": {0: 1, 1: 1, 6: 1}, "strands": {0: 3, 1: 2, 6: 3}}
 CAPTIONS = {
     "wall": (
-        "One seed per row: the network, the same network trained again, the machines, the "
+        "One seed per row: the network, the same network retrained, the machines, the "
         "Wiener filter, the nearest training image."
     ),
     "agreement": (
@@ -73,7 +66,7 @@ CAPTIONS = {
 def figures(tree: xr.DataTree) -> dict:
     """Those whose cells are in the store."""
     made: dict[str, Figure] = {}
-    for number, (row, known, network) in enumerate(rows_of(tree)):
+    for number, (row, known, network) in enumerate(crossed.rows_of(tree)):
         suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if number else ""
         made[f"wall{suffix}"] = wall(tree, known, network)
         made[f"machines{suffix}"] = wall(tree, known, network, copies=False)
@@ -92,46 +85,15 @@ def figures(tree: xr.DataTree) -> dict:
     }
 
 
-def rows_of(tree: xr.DataTree) -> Iterator[tuple[str, str, str]]:
-    """(row, set, network) of every network that was compared."""
-    if "agreement" not in tree.children:
-        return
-    for row in map(str, tree["agreement"]["family"].values):
-        yield row, *row.split(" ", 1)
-
-
-def wall(
-    tree: xr.DataTree, known: str, network: str, seeds: int = 8, copies: bool = True
-) -> Figure:
+def wall(tree: xr.DataTree, known: str, network: str, copies: bool = True) -> Figure:
     """The row's samples beside every prediction of them, one seed per row.
 
     copies: also the machines that return training images, and the nearest of these; not every set
         allows to publish them.
     """
-    one = tree[known]
-    columns = {network: one["samples"]["sample"].sel(family=network)}
-    for group, names in (
-        ("predictions", ("replicate", "bbels", "els", "ls")),
-        ("references", ("es", "ideal", "wiener") if copies else ("wiener",)),
-    ):
-        values = one[group]["prediction"]
-        values = values.sel(family=network) if "family" in values.dims else values
-        columns |= {n: values.sel(predictor=n) for n in names if n in values["predictor"].values}
-    columns = {n: v for n, v in columns.items() if np.isfinite(v.isel(seed=0).values).any()}
-    if copies:
-        columns["nearest training image"] = one["novelty"]["nearest_image"].sel(family=network)
-    named = {"replicate": "trained again"}
-    together = xr.concat(
-        [
-            v.reset_coords(drop=True).expand_dims(family=[named.get(n, n)])
-            for n, v in columns.items()
-        ],
-        "family",
-        join="outer",
-    )
-    return plots.family_grid(
-        xr.DataTree.from_dict({"samples": together.to_dataset(name="sample")}), seeds=seeds
-    )
+    machines = ("replicate", "bbels", "els", "ls")
+    others = ("es", "ideal", "wiener") if copies else ("wiener",)
+    return crossed.wall(tree, known, network, machines + others, copies=copies)
 
 
 def agreement(tree: xr.DataTree) -> Figure:
@@ -152,75 +114,35 @@ def scales(tree: xr.DataTree) -> Figure:
     """One panel per row: the window of the row's machine by every protocol, with the published ones
     where there are any.
     """
-    calibration = tree["calibration"].to_dataset()
-    rows = [(r, k, n) for r, k, n in rows_of(tree) if r in calibration["family"].values]
-    across = min(3, len(rows))
-    down = -(-len(rows) // across)
-    figure = new_figure(inches=0.3 + 2.3 * down)
-    grid = figure.subplots(down, across, squeeze=False, sharey=True)
-    for axes in grid.flat[len(rows) :]:
-        axes.remove()
-    for axes, (row, known, network) in zip(grid.flat, rows, strict=False):
+    known_rows = tree["calibration"]["family"].values
+    rows = [found for found in crossed.rows_of(tree) if found[0] in known_rows]
+    panels = {}
+    for row, known, network in rows:
         machine = str(tree["rows"]["machine"].sel(family=row).values)
-        lines = (
-            calibration["choice"]
-            .sel(family=row, machine=machine, drop=True)
-            .rename(protocol="family")
-        )
-        lines = lines.isel(sigma=np.isfinite(lines.values).any((0, 2)))
-        middle = [lines]
-        if "held_out" in tree.children and machine in tree["held_out"]["machine"].values:
-            held = tree["held_out"]["choice"].sel(machine=machine, drop=True)
-            if known in held["set"].values and np.isfinite(held.sel(set=known).values).any():
-                middle.append(
-                    held.sel(set=known, drop=True).expand_dims(family=["held-out images"])
-                )
-        name = f"{known}-{network}"
-        if name in SCHEDULES:
-            windows = xr.DataArray(
-                [float(SCHEDULES[name](s)) for s in lines["sigma"].values],
-                {"sigma": lines["sigma"]},
-                "sigma",
-            )
-            middle.append(
-                windows.broadcast_like(lines.isel(family=0, drop=True)).expand_dims(
-                    family=["published"]
-                )
-            )
-        together = xr.concat(middle, "family", join="outer", coords="minimal").to_dataset(
-            name="scale"
-        )
-        together.attrs["side"] = float(tree["rows"]["side"].sel(family=row))
-        plots.locality_scale(together, axes)
-        axes.set_title(f"{title(known, network)}\n{machine}", fontsize="small")
-        axes.set_xlabel("")
-        # the lines of protocols come first
-        for line, shade in zip(axes.lines, axes.collections, strict=False):
-            name = line.get_label()
-            line.set_color(PROTOCOLS[name])
-            shade.set_facecolor(PROTOCOLS[name])
-            # a window that is used, where the median of the seeds lies between two
-            if name in calibration["protocol"].values:
-                used = calibration["scale"].sel(family=row, machine=machine, protocol=name)
-                line.set_ydata(used.sel(sigma=line.get_xdata()).values)
-        axes.get_legend().remove()
-    handles, names = max(
-        (axes.get_legend_handles_labels() for axes in grid.flat[: len(rows)]),
-        key=lambda pair: len(pair[0]),
-    )
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
-    grid[0, 0].set_ylim(
-        0,
-        1.05
-        * max(
-            np.nanmax(line.get_ydata()) for axes in grid.flat[: len(rows)] for line in axes.lines
-        ),
-    )
-    for axes in grid.flat[: len(rows)]:
-        axes.set_xlabel("noise level sigma")
-    for axes in grid[:, 1:].flat:
-        axes.set_ylabel("")
-    return figure
+        panels[f"{title(known, network)}\n{machine}"] = windows(tree, row, known, network, machine)
+    return plots.scales(panels)
+
+
+def windows(tree: xr.DataTree, row: str, known: str, network: str, machine: str) -> xr.Dataset:
+    """The windows of a row's machine by protocol: each seed's choice, and what is used."""
+    calibration = tree["calibration"].to_dataset().sel(family=row, machine=machine, drop=True)
+    calibration = calibration.rename(protocol="family")
+    lines = calibration["choice"]
+    lines = lines.isel(sigma=np.isfinite(lines.values).any((0, 2)))
+    parts = [lines]
+    if "held_out" in tree.children and machine in tree["held_out"]["machine"].values:
+        held = tree["held_out"]["choice"].sel(machine=machine, drop=True)
+        if known in held["set"].values and np.isfinite(held.sel(set=known).values).any():
+            parts.append(held.sel(set=known, drop=True).expand_dims(family=["held-out images"]))
+    if (name := f"{known}-{network}") in SCHEDULES:
+        values = [float(SCHEDULES[name](s)) for s in lines["sigma"].values]
+        published = xr.DataArray(values, {"sigma": lines["sigma"]}, "sigma")
+        published = published.broadcast_like(lines.isel(family=0, drop=True))
+        parts.append(published.expand_dims(family=["published"]))
+    together = xr.concat(parts, "family", join="outer", coords="minimal")
+    side = {"side": float(tree["rows"]["side"].sel(family=row))}
+    used = calibration["scale"].reindex(family=together["family"], sigma=together["sigma"])
+    return xr.Dataset({"scale": together, "used": used}, attrs=side)
 
 
 def title(known: str, network: str) -> str:
@@ -309,134 +231,40 @@ def mosaics(tree: xr.DataTree, row: str, known: str, network: str) -> Figure:
     return figure
 
 
-def parts(tree: xr.DataTree, shown: int = 7) -> Figure:
+def parts(tree: xr.DataTree) -> Figure:
     """Per kind of garment: the pictures with the most parts of each maker, and the share that has
     more than it should.
     """
     counted = tree["parts"].to_dataset()
     row = str(counted["family"].values[0])
     known, network = row.split(" ", 1)
-    counted = counted.sel(family=row)
     pictures = tree[known]["parts"]["image"].sel(family=network)
-    makers = [
-        str(m) for m in counted["maker"].values if np.isfinite(counted["parts"].sel(maker=m)).any()
-    ]
-    kinds = [int(k) for k in counted["kind"].values]
-    figure = new_figure(inches=0.6 + 1.75 * len(kinds))
-    left, right = figure.subfigures(1, 2, width_ratios=(1.55, 1))
-    grid = left.subplots(len(kinds), 1, squeeze=False)[:, 0]
-    bars = right.subplots(len(kinds), 1, squeeze=False, sharex=True)[:, 0]
-    colors = plots.palette(makers) | {"training": NEUTRAL}
-    for axes, bar, kind in zip(grid, bars, kinds, strict=True):
-        lines = []
-        for maker in makers:
-            images = pictures.sel(maker=maker, kind=kind)
-            number = counted["parts"].sel(maker=maker, kind=kind).values[: images.sizes["picture"]]
-            known_ = np.flatnonzero(np.isfinite(images.isel(channel=0, row=0, column=0).values))
-            worst = sorted(known_, key=lambda i, number=number: -number[i])[:shown]
-            values = [
-                picture(images.isel(picture=i).transpose("channel", "row", "column").values[:1])
-                for i in worst
-            ]
-            values += [np.ones_like(values[0])] * (shown - len(values))
-            lines.append(
-                np.concatenate(
-                    [np.pad(v, ((1, 1), (1, 1), (0, 0)), constant_values=1) for v in values], 1
-                )
-            )
-        axes.imshow(np.concatenate(lines), interpolation="nearest")
-        height = lines[0].shape[0]
-        axes.set_yticks([(i + 0.5) * height for i in range(len(makers))], makers)
-        axes.set(xticks=[], title=f"{KINDS.get(kind, kind)}: most parts first")
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        for i, maker in enumerate(makers):
-            for statistic, offset in (("parts", -0.18), ("strands", 0.18)):
-                usual = USUAL[statistic].get(kind, 1)
-                values = counted[statistic].sel(maker=maker, kind=kind).values
-                values = values[np.isfinite(values)]
-                share = binomial(int((values > usual).sum()), len(values))
-                solid = (
-                    {"color": colors[maker]}
-                    if statistic == "parts"
-                    else {"color": colors[maker], "alpha": 0.45}
-                )
-                bar.barh(i + offset, share.value, 0.34, **solid)
-                bar.plot([share.low, share.high], [i + offset] * 2, color="black", linewidth=0.9)
-        bar.set_yticks(range(len(makers)), makers)
-        bar.set_ylim(len(makers) - 0.5, -0.5)
-        bar.set_xlim(0, 1)
-        bar.tick_params(axis="y", length=0)
-    bars[0].set_title("share with excess parts (dark), strands (pale)", fontsize="small")
-    bars[-1].set_xlabel("share of pictures, 95 % interval")
-    return figure
+    return plots.excess_parts(counted.sel(family=row), pictures, KINDS, USUAL)
 
 
 def attending(tree: xr.DataTree) -> Iterator[tuple[str, str, str]]:
     """(set, network, the same with attention) where both were compared."""
-    rows = {row for row, _, _ in rows_of(tree)}
+    rows = {row for row, _, _ in crossed.rows_of(tree)}
     for known in SETS:
         if {f"{known} unet", f"{known} unet, attention"} <= rows and "regions" in tree.children:
             yield known, "unet", "unet, attention"
 
 
-def attention(tree: xr.DataTree, known: str, plain: str, other: str, shown: int = 5) -> Figure:
-    """r inside and outside, plain network and with attention; samples, their foreground, what bbELS
-    foretells.
+def attention(tree: xr.DataTree, known: str, plain: str, other: str) -> Figure:
+    """Agreement with bbELS by region, plain network and with attention; samples, their foreground,
+    what bbELS predicts.
     """
-    values = tree["regions"]["region_r"]
-    figure = new_figure(inches=3.6)
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.3))
-    axes = left.subplots()
-    regions = [str(r) for r in values["region"].values]
-    for k, network in enumerate((plain, other)):
-        for i, region in enumerate(regions):
-            v = bootstrap(
-                values.sel(family=f"{known} {network}", predictor="bbels", region=region).values
-            )
-            y, color = i + (k - 0.5) * 0.28, plots.palette((plain, other))[network]
-            axes.plot([v.low, v.high], [y, y], color=color, linewidth=2, alpha=0.7)
-            mark = {"markeredgecolor": color, "markerfacecolor": color if k == 0 else "white"}
-            axes.plot(
-                [v.value],
-                [y],
-                "o",
-                markersize=6,
-                **mark,
-                label=NETWORKS[network] if i == 0 else None,
-            )
-    axes.set_yticks(range(len(regions)), regions)
-    axes.set_ylim(len(regions) - 0.4, -0.6)
-    axes.set_xlabel("r with bbELS, by region")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=1)
-    grid = right.subplots(1, 2)
-    for axes, network in zip(grid, (plain, other), strict=True):
-        samples = tree[known]["samples"]["sample"].sel(family=network)
-        theory = tree[known]["predictions"]["prediction"].sel(family=network, predictor="bbels")
-        inside = tree[known]["regions"]["foreground"].sel(family=network)
-        lines = []
-        for seed in samples["seed"].values[:shown]:
-            drawn, foretold = (
-                v.sel(seed=seed).transpose("channel", "row", "column").values
-                for v in (samples, theory)
-            )
-            own = np.isfinite(drawn).all((1, 2))
-            mask = inside.sel(seed=seed).values.astype(bool)[..., None]
-            trio = (
-                picture(drawn[own]),
-                np.where(mask, picture(drawn[own]), 1 - 0.15 * (1 - picture(drawn[own]))),
-                picture(foretold[own]),
-            )
-            lines.append(
-                np.concatenate(
-                    [np.pad(v, ((1, 1), (1, 1), (0, 0)), constant_values=1) for v in trio], 1
-                )
-            )
-        axes.imshow(np.concatenate(lines), interpolation="nearest")
-        axes.set(xticks=[], yticks=[], title=NETWORKS[network])
-        axes.set_xlabel("network, its foreground, bbELS", fontsize="small")
-        axes.spines[:].set_visible(False)
-    return figure
+    r = tree["regions"]["region_r"].sel(predictor="bbels")
+    r = r.sel(family=[f"{known} {network}" for network in (plain, other)])
+    panels = {
+        NETWORKS[network]: (
+            tree[known]["samples"]["sample"].sel(family=network),
+            tree[known]["regions"]["foreground"].sel(family=network),
+            tree[known]["predictions"]["prediction"].sel(family=network, predictor="bbels"),
+        )
+        for network in (plain, other)
+    }
+    return plots.by_region(r.assign_coords(family=list(panels)), panels, "bbELS")
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
@@ -445,7 +273,7 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
     Ours: r with its 95 % interval / r squared / 1 - SSE/SST / amplitude ratio, each a median over
         the judged seeds.
     """
-    ran = {(known, network): row for row, known, network in rows_of(tree)}
+    ran = {(known, network): row for row, known, network in crossed.rows_of(tree)}
     wanted = [
         (known, network)
         for network in NETWORKS

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from archbias import plots
 from archbias.metrics.intervals import Interval, binomial, bootstrap
@@ -33,7 +32,7 @@ LOOKS = {
 
 def figures(tree: xr.DataTree) -> dict:
     """wall: samples beside training images; samples: without these; plane: how new, how real; loss:
-    does the loss tell; agreement: which seeds; theory: what foretells them.
+    does the loss tell; agreement: which seeds; theory: what predicts them.
     """
     made = {
         "wall": wall(tree),
@@ -154,7 +153,7 @@ def plane(tree: xr.DataTree) -> Figure:
     )
     axes.set_ylabel("distance to nearest training image\n(median held-out image = 1)   newer  →")
     handles = axes.get_legend_handles_labels()[0]
-    handles += [_hollow("trained again")] if len(labels) > len(looks) else []
+    handles += [_hollow("retrained")] if len(labels) > len(looks) else []
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
@@ -236,96 +235,14 @@ def agreement(tree: xr.DataTree) -> Figure:
     """Left: median r between variants, the ceiling on the diagonal. Right: the same seed by seed,
     sorted.
     """
-    between = tree["pairs"]["between"]
     names = list(labels_of(tree, all_trainings=False))
-    between = between.sel(variant=names, other=names)
-    figure = _page(0.52)
-    left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
-    _matrix(left, between.median("seed"), names, look_of(tree, names))
-    _by_seed(right, between.transpose("variant", "other", "seed").values)
-    return figure
-
-
-def _matrix(
-    axes: Axes, median: xr.DataArray, names: list[str], looks: dict[str, tuple[str, str]]
-) -> None:
-    values = median.transpose("variant", "other").values
-    apart = values[~np.eye(len(values), dtype=bool)]
-    low, high = np.nanmin(apart, initial=1.0), np.nanmax(values, initial=-1.0)
-    axes.imshow(values, cmap="Blues", vmin=low - 0.3 * (high - low), vmax=high)
-    for i, j in np.ndindex(values.shape):
-        if np.isfinite(values[i, j]):
-            dark = values[i, j] > low + 0.55 * (high - low)
-            axes.annotate(
-                f"{round(values[i, j], 2) + 0.0:.2f}".replace("0.", "."),
-                (j, i),
-                ha="center",
-                va="center",
-                color="white" if dark else "black",
-                fontweight="bold" if i == j else None,
-                fontsize="small",
-            )
-        if i == j:
-            axes.add_patch(
-                Rectangle(
-                    (j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=CEILING, linewidth=2
-                )
-            )
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(names)), names)
-    for tick, name in zip(
-        [*axes.get_xticklabels(), *axes.get_yticklabels()], 2 * names, strict=True
-    ):
-        tick.set(color=plots.readable(looks[name][0]), fontweight="bold")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_title("same seed, median r; framed: trained again")
-
-
-def _by_seed(axes: Axes, values: np.ndarray) -> None:
-    """values (V, V, seeds): for each seed the range over pairs of variants, their median, and the
-    median of the ceilings.
-    """
-    apart = values[np.triu_indices(len(values), 1)]
-    ceiling = np.diagonal(values).T
-    ceiling = ceiling[np.isfinite(ceiling).all(1)]
-    order = np.argsort(np.median(apart, 0))
-    rank = np.arange(1, len(order) + 1)
-    axes.vlines(
-        rank,
-        apart.min(0)[order],
-        apart.max(0)[order],
-        color="0.8",
-        linewidth=2.5,
-        label="pairs of variants: range",
-    )
-    axes.plot(
-        rank,
-        np.median(apart, 0)[order],
-        "o",
-        color="#2060A0",
-        markersize=3.5,
-        label="pairs of variants: median",
-    )
-    if len(ceiling):
-        axes.plot(
-            rank,
-            np.median(ceiling, 0)[order],
-            "_",
-            color=CEILING,
-            markeredgewidth=1.8,
-            label="trained again: median",
-        )
-    axes.set_xlabel("seed, sorted by agreement")
-    axes.set_ylabel("Pearson r of two samples")
-    axes.set_ylim(None, 1.0)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize="small", borderpad=0)
+    colors = {name: color for name, (color, _) in look_of(tree, names).items()}
+    return plots.between(tree["pairs"]["between"].sel(variant=names, other=names), colors)
 
 
 def theory(tree: xr.DataTree) -> Figure:
-    """What foretells each variant's samples: the linear law, the base, and as bands the same
-    variant trained again and the mean.
+    """What predicts each variant's samples: the linear law, the base, and as bands the same
+    variant retrained and the mean.
     """
     firsts = list(labels_of(tree, all_trainings=False))
     ds = tree["agreement"].to_dataset().sel(family=firsts)

@@ -1,0 +1,177 @@
+"""Figures of crossed designs: image sets x networks x theories (`archbias.study.crossed`).
+
+rows_of       the rows of a store, with their image set and network
+wall          one seed a row: the network, the network retrained, what each theory predicts
+leaderboard   how far each theory goes from the Wiener filter to the ceiling
+one_step      distance of theory and network along the noise
+error_maps    where in the image each theory errs
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .colors import marker, palette
+from .grid import family_grid
+from .noise import against_noise
+from .styles import axes_or_new, new_figure, plain
+
+RETRAINED = {"replicate": "retrained"}
+
+
+def rows_of(tree: xr.DataTree) -> Iterator[tuple[str, str, str]]:
+    """(row, set, network) of every network that was compared."""
+    if "agreement" not in tree.children:
+        return
+    for row in map(str, tree["agreement"]["family"].values):
+        yield row, *row.split(" ", 1)
+
+
+def predictions_of(tree: xr.DataTree, known: str, network: str) -> dict[str, xr.DataArray]:
+    """What was predicted of a row, by predictor: its own predictions, then those of its set."""
+    found: dict[str, xr.DataArray] = {}
+    for group in ("predictions", "references"):
+        if group not in tree[known].children:
+            continue
+        values = tree[known][group]["prediction"]
+        if "family" in values.dims:
+            if network not in values["family"].values:
+                continue
+            values = values.sel(family=network)
+        for name in map(str, values["predictor"].values):
+            one = values.sel(predictor=name)
+            if np.isfinite(one.isel(seed=0).values).any():
+                found[name] = one
+    return found
+
+
+def wall(
+    tree: xr.DataTree,
+    known: str,
+    network: str,
+    predictors: Sequence[str] | None = None,
+    *,
+    seeds: int = 8,
+    copies: bool = True,
+) -> Figure:
+    """The row's samples beside predictions of them, one seed per row.
+
+    Args:
+        predictors: those shown, as far as they were made, in this order; all without it.
+        copies: end with the nearest training image of each sample, which not every set allows to
+            publish.
+    """
+    predicted = predictions_of(tree, known, network)
+    chosen = [p for p in predictors if p in predicted] if predictors else list(predicted)
+    columns = {network: tree[known]["samples"]["sample"].sel(family=network)}
+    columns |= {RETRAINED.get(p, p): predicted[p] for p in chosen}
+    if copies:
+        nearest = tree[known]["novelty"]["nearest_image"].sel(family=network)
+        columns["nearest training image"] = nearest
+    together = xr.concat(
+        [v.reset_coords(drop=True).expand_dims(family=[name]) for name, v in columns.items()],
+        "family",
+        join="outer",
+    )
+    samples = xr.DataTree.from_dict({"samples": together.to_dataset(name="sample")})
+    return family_grid(samples, seeds=seeds)
+
+
+def leaderboard(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
+    """One row per network, one dot per theory, with intervals.
+
+    Args:
+        ds: share, low, high (family, theory): the way gone from the Wiener filter (0) to the
+            ceiling (1); optionally told (theory,), printed beside the theory's name.
+    """
+    rows, theories = (list(map(str, ds[k].values)) for k in ("family", "theory"))
+    axes = axes_or_new(axes, height=0.16 + 0.02 * len(rows) * max(3, len(theories)))
+    colors = palette(theories)
+    step = 0.8 / max(1, len(theories))
+    for k, theory in enumerate(theories):
+        at = np.arange(len(rows)) + (k - (len(theories) - 1) / 2) * step
+        one = ds.sel(theory=theory)
+        name = plain(theory)
+        if "told" in ds:
+            name = f"{name} (told: {one['told'].values!s})"
+        look = {"color": colors[theory]}
+        axes.hlines(at, one["low"], one["high"], linewidth=2, alpha=0.6, **look)
+        axes.plot(
+            one["share"],
+            at,
+            marker(theory),
+            markeredgecolor="black",
+            markeredgewidth=0.4,
+            label=name,
+            linestyle="none",
+            **look,
+        )
+    for edge in np.arange(1, len(rows)) - 0.5:
+        axes.axhline(edge, color="0.9", linewidth=0.6, zorder=0)
+    for x, style in ((0, ":"), (1, "-")):
+        axes.axvline(x, color="0.5", linewidth=0.8, linestyle=style, zorder=0)
+    axes.set_yticks(range(len(rows)), [plain(r) for r in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(max(-1.05, axes.get_xlim()[0]), None)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("share of the way from the Wiener filter (0) to the network retrained (1)")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), alignment="left")
+    return axes
+
+
+def one_step(share: xr.DataArray, title: str = "") -> Figure:
+    """One panel per kind of state: the distance of theory and network against noise.
+
+    Args:
+        share: (predictor, kind, sigma), 0 the network itself, 1 the Wiener filter.
+    """
+    kinds = list(map(str, share["kind"].values))
+    figure = new_figure(0.45)
+    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axes, kind in zip(panels, kinds, strict=True):
+        against_noise(share.sel(kind=kind, drop=True).rename(predictor="family"), axes)
+        axes.axhline(1, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+        axes.set(title=kind, xlabel="noise level sigma", ylabel="")
+        axes.get_legend().remove()
+    top = min(float(np.nanmax(share.values, initial=1.0)) * 1.05, 3.0)
+    panels[0].set_ylim(0, top)
+    panels[0].set_ylabel("distance from the network,\nWiener filter = 1")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)))
+    if title:
+        figure.suptitle(title, x=0.01, ha="left")
+    return figure
+
+
+def error_maps(tree: xr.DataTree, rows: Sequence[str], predictors: Sequence[str]) -> Figure:
+    """Root mean squared difference of prediction and network, pixel by pixel, one row of maps per
+    network; one colour scale a row, from the samples' own spread.
+    """
+    width = mpl.rcParams["figure.figsize"][0]
+    figure = new_figure(inches=0.5 + len(rows) * width / max(3, len(predictors)))
+    grid = figure.subplots(len(rows), len(predictors), squeeze=False)
+    for line, row in zip(grid, rows, strict=True):
+        known, network = row.split(" ", 1)
+        x = tree[known]["samples"]["sample"].sel(family=network)
+        spread = float(x.std("seed").max())
+        predicted = predictions_of(tree, known, network)
+        for axes, name in zip(line, predictors, strict=True):
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            if name not in predicted:
+                continue
+            square = (predicted[name].reset_coords(drop=True) - x.reset_coords(drop=True)) ** 2
+            error = square.mean(("seed", "channel")) ** 0.5
+            axes.imshow(error.transpose("row", "column").values, vmin=0, vmax=spread, cmap="magma")
+            axes.set_xlabel(f"{float((square.mean()) ** 0.5):.2f}", fontsize="small")
+        line[0].set_ylabel(textwrap.fill(plain(row), 16), fontsize="small")
+    for axes, name in zip(grid[0], predictors, strict=True):
+        axes.set_title(plain(RETRAINED.get(name, name)), fontsize="small")
+    return figure
