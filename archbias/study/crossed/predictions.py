@@ -24,7 +24,7 @@ from ...store import about
 from .. import Cell, Work, cells
 from . import costs
 from .rows import Row, theory_of, with_label
-from .theories import Theory, settled, source_of
+from .theories import Theory, fitted, source_of
 
 ANOTHER_SEED = "another seed"
 Measure = Callable[[Row, Tensor, Mapping[str, Tensor]], dict[str, xr.Dataset]]
@@ -34,8 +34,7 @@ def predicted(row: Row, name: str, theory: Theory) -> Cell:
     """What a theory makes of the judged seeds."""
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        denoiser = theory_of(settled(theory, row, work), row.images, row.labelled)
-        x = row.draw(denoiser, work, f"{row}: {name}", steps=row.steps)
+        x = row.draw(fitted(theory, row, work), work, f"{row}: {name}", steps=row.steps)
         return row.prediction(name, x)
 
     scores = row.steps * row.seeds * costs.score_seconds(theory.spec, row.images_of, row.labelled)

@@ -18,14 +18,14 @@ import xarray as xr
 from torch import Tensor
 
 from ... import families, noise
-from ...denoise import Spec
+from ...denoise import Denoiser, Spec
 from ...errors import InputError, nearest
 from ...posteriors import calibrate
 from ...posteriors.windows import WindowSchedule, published
 from ...store import about
 from .. import Cell, Work
 from . import costs
-from .rows import Row
+from .rows import ByLabel, Row, theory_of
 
 FOUND = ("given", "cosine", "monotone", "held-out", "published")
 WINDOW = about("window of the machine", "pixel")
@@ -208,6 +208,11 @@ def settled(theory: Theory, row: Row, work: Work) -> Spec:
     if theory.found == "given":
         return theory.spec
     return replace(theory.spec, window=schedule(theory, row, work))
+
+
+def fitted(theory: Theory, row: Row, work: Work) -> Denoiser | ByLabel:
+    """The theory with its scale, fitted to the row's images and told its labels."""
+    return theory_of(settled(theory, row, work), row.images, row.labelled)
 
 
 def schedule(theory: Theory, row: Row, work: Work) -> WindowSchedule:

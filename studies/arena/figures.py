@@ -1,0 +1,170 @@
+"""Figures and tables of the arena, from its store."""
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from archbias.metrics import compare
+from archbias.metrics.compare import CEILINGS
+from archbias.metrics.intervals import Interval, bootstrap
+from archbias.metrics.paired import holm, paired
+from archbias.plots import crossed
+from archbias.study.steps import share
+
+FLOORS = ("mean image", "another seed")
+MACHINES = ("bbels", "els")  # the machine of a network's border, which others are tested against
+CAPTIONS = {
+    "leaderboard": (
+        "How far each theory goes from the Wiener filter (0) to the network retrained (1), "
+        "median of r over seeds with 95 % interval."
+    ),
+    "one_step": (
+        "One step of the denoiser: how far each theory is from the network, where the Wiener "
+        "filter is 1."
+    ),
+    "wall": "One seed per row: the network, the network retrained, every theory.",
+    "where": "Root mean squared difference of theory and network, pixel by pixel.",
+}
+
+
+def figures(tree: xr.DataTree) -> dict:
+    """Those whose cells are in the store."""
+    made = {}
+    rows = list(crossed.rows_of(tree))
+    if rows:
+        made["leaderboard"] = crossed.leaderboard(standing(tree)).figure
+        shown = ["replicate", *theories_of(tree)]
+        made["where"] = crossed.error_maps(tree, [row for row, _, _ in rows], shown)
+    for number, (row, known, network) in enumerate(rows):
+        suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if number else ""
+        made[f"wall{suffix}"] = crossed.wall(tree, known, network)
+        if "steps" in tree.children and row in tree["steps"]["family"].values:
+            made[f"one_step{suffix}"] = crossed.one_step(along(tree, row), row)
+    return made
+
+
+def theories_of(tree: xr.DataTree) -> list[str]:
+    """Every prediction that is neither a ceiling nor a floor."""
+    names = map(str, tree["agreement"]["predictor"].values)
+    return [n for n in names if n not in (*CEILINGS, *FLOORS) and not n.startswith("replicate")]
+
+
+def along(tree: xr.DataTree, row: str) -> xr.DataArray:
+    """The one-step distances of a row, without theories that did not answer it."""
+    values = share(tree["steps"].to_dataset().sel(family=row, drop=True))
+    return values.dropna("predictor", how="all").drop_sel(predictor="wiener")
+
+
+def scaled(
+    tree: xr.DataTree, row: str, theory: str, metric: str = "r"
+) -> compare.Comparison | None:
+    """A theory between the Wiener filter and the ceiling; None where it did not answer the row."""
+    values = tree["agreement"][metric].sel(family=row)
+
+    def of(predictor: str) -> torch.Tensor:
+        return torch.from_numpy(values.sel(predictor=predictor).values)
+
+    if not np.isfinite(values.sel(predictor=theory)).any():
+        return None
+    return compare.scale(
+        of(theory), ceiling=of("replicate"), floors={"wiener": of("wiener")}, metric=metric
+    )
+
+
+def standing(tree: xr.DataTree) -> xr.Dataset:
+    """The leaderboard's numbers: share, low, high (family, theory), and what was told."""
+    rows = [row for row, _, _ in crossed.rows_of(tree)]
+    theories = [t for t in theories_of(tree) if t != "wiener"]
+    none = Interval(np.nan, np.nan, np.nan, 0.95, 0)
+    found = [
+        [one.share["wiener"] if (one := scaled(tree, row, t)) else none for t in theories]
+        for row in rows
+    ]
+    columns = {"share": "value", "low": "low", "high": "high"}
+    variables = {
+        name: (("family", "theory"), [[getattr(v, field) for v in line] for line in found])
+        for name, field in columns.items()
+    }
+    if "theories" in tree.children:
+        variables["told"] = (("theory",), [told(tree, t) for t in theories])
+    return xr.Dataset(variables, {"family": rows, "theory": theories})
+
+
+def told(tree: xr.DataTree, theory: str, row: str | None = None) -> str:
+    """What of the network a theory was told."""
+    if "theories" not in tree.children or theory not in tree["theories"]["predictor"].values:
+        return ""
+    words = tree["theories"]["told"].sel(predictor=theory)
+    words = words.sel(family=[row]) if row else words
+    return next((w for w in map(str, words.values) if w and w != "nan"), "")
+
+
+def summary(tree: xr.DataTree) -> pd.DataFrame:
+    """One line per row and theory: what it was told, how near it comes, what it costs."""
+    lines = []
+    for row, _, _ in crossed.rows_of(tree):
+        ds = tree["agreement"].to_dataset().sel(family=row)
+        ceiling = bootstrap(ds["r"].sel(predictor="replicate").values)
+        for theory in theories_of(tree):
+            found = scaled(tree, row, theory)
+            if found is None:
+                continue
+            medians = {
+                k: bootstrap(ds[k].sel(predictor=theory).values).value
+                for k in ("explained", "amplitude_ratio")
+            }
+            lines.append(
+                {
+                    "row": row,
+                    "theory": theory,
+                    "told": told(tree, theory, row),
+                    "r": str(found.value),
+                    "1 - SSE/SST": f"{medians['explained']:.2f}",
+                    "amplitude": f"{medians['amplitude_ratio']:.2f}",
+                    "retrained": f"{ceiling.value:.2f}",
+                    "share of the way": str(found.share["wiener"]) if theory != "wiener" else "",
+                    "seconds a sample": cost(tree, row, theory),
+                }
+            )
+    table = pd.DataFrame(lines)
+    return table.merge(tests(tree), how="left", on=["row", "theory"]).fillna("")
+
+
+def cost(tree: xr.DataTree, row: str, theory: str) -> str:
+    """Time of one sample on the machine that ran it."""
+    if "theories" not in tree.children or theory not in tree["theories"]["predictor"].values:
+        return ""
+    one = tree["theories"]["score_seconds"].sel(family=row, predictor=theory)
+    steps = float(tree["rows"]["machine_steps"].sel(family=row))
+    return f"{float(one) * steps:.2g}"
+
+
+def tests(tree: xr.DataTree) -> pd.DataFrame:
+    """Each theory against the machine of the network's border, paired over seeds, Holm-corrected
+    over rows.
+    """
+    r = tree["agreement"]["r"]
+    lines = []
+    for theory in theories_of(tree):
+        own = []
+        for row, _, _ in crossed.rows_of(tree):
+            machine = str(tree["rows"]["machine"].sel(family=row).values)
+            if theory in MACHINES or machine not in r["predictor"].values:
+                continue
+            a, b = (r.sel(family=row, predictor=p).values for p in (theory, machine))
+            if np.isfinite(a).any() and np.isfinite(b).any():
+                own.append((row, paired(torch.from_numpy(a), torch.from_numpy(b))))
+        if own:
+            adjusted = holm([result.p for _, result in own])
+            lines += [
+                {
+                    "row": row,
+                    "theory": theory,
+                    "r less the border machine's": str(result.difference),
+                    "p, Holm over rows": f"{p:.2g}",
+                }
+                for (row, result), p in zip(own, adjusted, strict=True)
+            ]
+    columns = ["row", "theory", "r less the border machine's", "p, Holm over rows"]
+    return pd.DataFrame(lines, columns=columns)

@@ -1,0 +1,210 @@
+"""The arena: every theory of what a network draws, on the same images and the same noise.
+
+Image sets x networks x theories (`archbias.study.crossed`). A theory is judged on whole samples,
+between the Wiener filter and the network retrained; on one step at each noise level; and by what a
+sample costs. Tables say how much of the network each theory was told.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from archbias import families
+from archbias.denoise import Spec
+from archbias.errors import InputError
+from archbias.nets.resnet import ResNet
+from archbias.nets.train import Train
+from archbias.nets.unet import UNet
+from archbias.posteriors.ideal import Ideal
+from archbias.posteriors.score_machines import BBELS, ELS, LS
+from archbias.regressions.linear import Linear
+from archbias.study import Cell, Images, Study, crossed, steps
+from archbias.study.crossed import FOUND, Row, Theory
+
+BORDERS = ("els", "bbels")  # of these two a row is answered by the machine of its border
+
+
+def _networks() -> dict[str, Spec]:
+    train = Train(batch=32, steps=1500)
+    long = replace(train, steps=2500)
+    return {
+        "resnet": ResNet(depth=6, width=48, train=train),
+        "resnet, circular": ResNet(depth=6, width=48, padding="circular", train=train),
+        "unet": UNet(channels=16, levels=2, train=long),
+        "unet, attention": UNet(channels=16, levels=2, attention="coarsest", train=long),
+    }
+
+
+def _theories() -> dict[str, Spec]:
+    return {
+        "wiener": Linear(),
+        "ideal": Ideal(),
+        "ls": LS(),
+        "ls, held-out": LS(),
+        "els": ELS(),
+        "bbels": BBELS(),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(crossed.Settings):
+    """What the arena asks beside `crossed.Settings`.
+
+    theories: by label; "wiener" must be among them, for all are measured against it. Another one
+        joins with `--set theories.NAME=FAMILY(...)`.
+    found: how the scale of a theory is found, by its label (`archbias.study.crossed.FOUND`);
+        those not named are taken as they are given.
+    levels, points: noise levels of the one-step comparison, and images of each kind; no more than
+        `held_out`.
+    """
+
+    fashion_mnist: Images = Images(name="fashion_mnist", n=984)
+    rows: tuple[str, ...] = (
+        "fashion_mnist unet",
+        "fashion_mnist resnet",
+        "mnist unet",
+        "mnist resnet",
+        "cifar10 unet",
+        "cifar10 unet, attention",
+        "celeba unet",
+        "celeba resnet",
+    )
+    families: dict[str, Spec] = field(default_factory=_networks)
+    theories: dict[str, Spec] = field(default_factory=_theories)
+    found: dict[str, str] = field(
+        default_factory=lambda: {
+            "ls": "monotone",
+            "ls, held-out": "held-out",
+            "els": "monotone",
+            "bbels": "monotone",
+        }
+    )
+    seeds: int = 64
+    fit_seeds: int = 6
+    held_out: int = 16
+    levels: int = 10
+    points: int = 16
+
+
+def grid(settings: Settings) -> list[Cell]:
+    """Every row's network, ceiling, theories, and how they agree; what rows share is one cell."""
+    _check(settings)
+    found: dict[str, Cell] = {}
+    for row in settings.chosen():
+        for cell in row_cells(row, settings):
+            found.setdefault(cell.name, cell)
+    return list(found.values())
+
+
+def row_cells(row: Row, settings: Settings) -> list[Cell]:
+    """The cells of one row: whole samples, then one step."""
+    theories = theories_of(row, settings)
+    mean = crossed.reference(row, "mean image")
+    ceilings = [
+        crossed.again(
+            row, crossed.retrained(row.maker, seed), f"replicate {k + 1}" if k else "replicate"
+        )
+        for k, seed in enumerate(settings.replicates)
+    ]
+    drawn = [
+        crossed.reference(row, name, theory.spec)
+        if theory.found == "given"
+        else crossed.predicted(row, name, theory)
+        for name, theory in theories.items()
+    ]
+    stepped = [
+        steps.stepped(
+            row, name, theory, told(theory), levels=settings.levels, points=settings.points
+        )
+        for name, theory in theories.items()
+    ]
+    return [
+        mean,
+        crossed.network(row),
+        *ceilings,
+        *scales(row, theories, settings),
+        *drawn,
+        crossed.compared(row, [*ceilings, *drawn, mean], also=(crossed.by_region,)),
+        steps.states(row, settings.levels, settings.points),
+        *stepped,
+    ]
+
+
+def theories_of(row: Row, settings: Settings) -> dict[str, Theory]:
+    """The theories that answer a row, by label."""
+    other = {*BORDERS} - {crossed.border_machine(row.maker)}
+    return {
+        name: Theory(spec=spec, found=settings.found.get(name, "given"))
+        for name, spec in settings.theories.items()
+        if name not in other
+    }
+
+
+def scales(row: Row, theories: dict[str, Theory], settings: Settings) -> list[Cell]:
+    """The cells that find the scales of the row's theories, none on a judged seed."""
+    made = []
+    for theory in theories.values():
+        if theory.found == "held-out":
+            made.append(crossed.held_out(row, theory.fitted, settings.fit))
+        elif theory.found in ("cosine", "monotone"):
+            made.append(crossed.calibrated(row, theory.fitted, settings.fit))
+    return made
+
+
+def told(theory: Theory) -> str:
+    """What of the network a theory is told."""
+    knows = ["its padding"] if families.name_of(theory.spec) in BORDERS else []
+    knows += ["a scale"] if theory.found in ("cosine", "monotone") else []
+    return " and ".join(knows) or "nothing"
+
+
+def _check(settings: Settings) -> None:
+    if not isinstance(settings.theories.get("wiener"), Linear):
+        raise InputError(
+            "theories are measured against the Wiener filter, got none of the label 'wiener'; "
+            "keep theories.wiener=linear()"
+        )
+    for name, how in settings.found.items():
+        if name not in settings.theories or how not in FOUND:
+            raise InputError(
+                f"found says how the scale of a theory is found, of {', '.join(FOUND)}, got "
+                f"{name}={how!r}; the theories are {', '.join(settings.theories)}"
+            )
+    if not 1 <= settings.points <= settings.held_out:
+        raise InputError(
+            f"points must lie between 1 and held_out = {settings.held_out}, got "
+            f"{settings.points}; as many images are unseen"
+        )
+
+
+STUDY = Study(
+    name="arena",
+    question=(
+        "Which theory predicts what a network draws, how much of the network must it be told, "
+        "and where along the noise does it fail?"
+    ),
+    settings=Settings(),
+    cells=grid,
+    presets={
+        "toy": {
+            "sets": ("fashion_mnist",),
+            "fashion_mnist": Images(name="fashion_mnist", n=40, size=12),
+            "rows": ("fashion_mnist unet", "fashion_mnist resnet, circular"),
+            "families": {
+                "unet": UNet(channels=8, levels=1, train=Train(batch=8, steps=20)),
+                "resnet, circular": ResNet(
+                    depth=3, width=8, padding="circular", train=Train(batch=8, steps=20)
+                ),
+            },
+            "seeds": 4,
+            "steps": 5,
+            "network_steps": 10,
+            "windows": (3, 5, 9),
+            "scale_steps": 4,
+            "fit_seeds": 2,
+            "held_out": 4,
+            "levels": 3,
+            "points": 3,
+        },
+        "bundled": {"sets": ("fashion_mnist",)},
+        "laptop": {},
+    },
+)

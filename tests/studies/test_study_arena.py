@@ -1,0 +1,126 @@
+"""The arena: its settings, and the whole of it at toy size against independent computations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import archbias
+from archbias import study
+from archbias.errors import InputError
+from archbias.metrics import compare
+from archbias.metrics.paired import holm, paired
+from archbias.posteriors.ideal import Ideal
+
+FOLDER = Path(__file__).parents[2] / "studies" / "arena"
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return study.load(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def ran(asked, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("arena")
+    settings = asked.configure("toy")
+    assert study.run(asked, settings, folder).failed == {}
+    return folder, settings, archbias.open_study(folder)
+
+
+def test_a_theory_joins_by_name_and_a_row_is_answered_by_its_own_border(asked):
+    settings = asked.configure("toy", {"theories.mine": "els(window=3)"})
+    names = {c.name for c in asked.plan(settings)}
+    assert {"fashion_mnist mine", "fashion_mnist unet steps mine"} <= names
+    assert {"fashion_mnist unet bbels", "fashion_mnist resnet, circular els"} <= names
+    assert not {"fashion_mnist unet els", "fashion_mnist resnet, circular bbels"} & names
+    calibrated = asked.configure(
+        "toy", {"theories.mine": "els(window=3)", "found.mine": "monotone"}
+    )
+    names = {c.name for c in asked.plan(calibrated)}
+    assert {"fashion_mnist unet mine", "fashion_mnist unet scale els"} <= names
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"theories.wiener": "ideal()"}, "against the Wiener filter"),
+        ({"found.nobody": "monotone"}, "theories are"),
+        ({"found.ls": "guess"}, "cosine, monotone"),
+        ({"points": 5}, "held_out"),
+    ],
+)
+def test_settings_that_cannot_be_judged_are_refused(asked, changes, message):
+    with pytest.raises(InputError, match=message):
+        asked.plan(asked.configure("toy", changes))
+
+
+def test_the_laptop_judges_at_least_64_seeds_and_fits_on_others(asked):
+    settings = asked.configure("laptop")
+    assert settings.seeds >= 64
+    assert not set(settings.fit.which) & set(range(settings.seeds))
+    assert {c.name for c in asked.plan(asked.configure("bundled"))} == {
+        c.name for c in asked.plan(settings) if c.name.startswith("fashion_mnist")
+    }
+
+
+@pytest.mark.slow
+def test_one_step_is_the_distance_of_theory_and_network(ran):
+    folder, settings, tree = ran
+    row = "fashion_mnist unet"
+    images = settings.fashion_mnist.load()
+    network = archbias.families.load(folder / "models" / f"{row}.safetensors")
+    theory, noise = Ideal().fit(images), archbias.seeds.normal(range(700_000, 700_003), (1, 12, 12))
+    steps = tree["steps"]["step_error"].sel(family=row, predictor="ideal", kind="training")
+    for sigma in steps["sigma"].values.tolist():
+        y, labels = images.images[:3] + sigma * noise, images.labels[:3]
+        apart = theory(y, sigma, labels).double() - network(y, sigma, labels).double()
+        want = apart.square().mean((1, 2, 3)).numpy()
+        np.testing.assert_allclose(steps.sel(sigma=sigma).values, want, rtol=1e-4)
+    assert tree["steps"]["step_error"].sel(predictor="wiener").notnull().all()
+    shares = study.steps.share(tree["steps"].to_dataset())
+    np.testing.assert_allclose(shares.sel(predictor="wiener"), 1)
+
+
+@pytest.mark.slow
+def test_the_trajectory_starts_from_the_noise_of_the_judged_seeds(ran):
+    _, settings, tree = ran
+    states = tree["fashion_mnist/steps"].to_dataset().sel(family="unet", kind="trajectory")
+    highest = states["sigma"].max()
+    start = archbias.seeds.normal(range(3), (1, 12, 12)).numpy() * float(highest)
+    noisy = states["noisy"].sel(sigma=highest).transpose("point", ...)
+    np.testing.assert_allclose(noisy, start, rtol=1e-5)
+
+    classes = settings.fashion_mnist.load().classes
+    assert states["label"].values.astype(int).tolist() == list(classes[:3])
+
+
+@pytest.mark.slow
+def test_tables_say_what_was_told_and_figures_draw(asked, ran):
+    _, _, tree = ran
+    made = study.figures(asked.folder)
+    drawn = made.figures(tree)
+    assert {"leaderboard", "where", "wall", "one_step"} <= set(drawn)
+    for figure in drawn.values():
+        figure.canvas.draw()
+    table = made.summary(tree).set_index(["row", "theory"])
+    row = "fashion_mnist unet"
+    told = {t: table.loc[(row, t), "told"] for t in ("ideal", "ls", "ls, held-out", "bbels")}
+    assert told == {
+        "ideal": "nothing",
+        "ls": "a scale",
+        "ls, held-out": "nothing",
+        "bbels": "its padding and a scale",
+    }
+    r = tree["agreement"]["r"].sel(family=row)
+
+    def of(predictor, at=row):
+        return torch.from_numpy(tree["agreement"]["r"].sel(family=at, predictor=predictor).values)
+
+    want = compare.scale(of("bbels"), ceiling=of("replicate"), floors={"wiener": of("wiener")})
+    assert table.loc[(row, "bbels"), "share of the way"] == str(want.share["wiener"])
+    assert r.sel(predictor="els").isnull().all()
+    other = "fashion_mnist resnet, circular"
+    p = holm([paired(of("ls"), of("bbels")).p, paired(of("ls", other), of("els", other)).p])
+    assert table.loc[(row, "ls"), "p, Holm over rows"] == f"{p[0]:.2g}"
