@@ -26,6 +26,7 @@ from .nets.mlp import MLP, PatchMLP
 from .nets.resnet import ResNet
 from .nets.shallow import Shallow
 from .nets.unet import UNet
+from .posteriors.graded import Graded
 from .posteriors.ideal import Ideal
 from .posteriors.masked import Masked
 from .posteriors.score_machines import BBELS, ELS, ES, LS
@@ -41,6 +42,7 @@ FAMILIES: dict[str, type[Spec]] = {
     "ls": LS,
     "els": ELS,
     "bbels": BBELS,
+    "graded": Graded,
     "masked": Masked,
     "linear": Linear,
     "polynomial": Polynomial,

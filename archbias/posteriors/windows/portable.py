@@ -60,13 +60,20 @@ def allowed(geometry: Geometry) -> Tensor:
 
 
 def posterior_mean(
-    images: Tensor, y: Tensor, sigma: Tensor, geometry: Geometry, member: Tensor | None = None
+    images: Tensor,
+    y: Tensor,
+    sigma: Tensor,
+    geometry: Geometry,
+    member: Tensor | None = None,
+    prior: Tensor | None = None,
 ) -> Tensor:
     """The machine's estimate of E[x | y].
 
     Args:
         images: (N, C, H, W) on y's device. y: (B, C, H, W). sigma: (B,).
         member: (B, N) which training images count for each row, all when None.
+        prior: (HW, HW) log prior in nats of pixel p listening to position q, up to a
+            constant; -inf forbids. For machines that listen beyond their own place.
 
     Returns:
         (B, C, H, W) of y's dtype.
@@ -75,8 +82,11 @@ def posterior_mean(
     own = geometry.kind == "ls"
     pairs = None if own else allowed(geometry).to(y.device)
     if pairs is not None:
+        if prior is not None:
+            pairs = pairs & (prior > -torch.inf)
         keep = pairs.any(0)
         pairs = pairs[:, keep]
+        prior = None if prior is None else prior[:, keep].clamp_min(NOTHING)
     queries = gather(y.double(), geometry)
     level = sigma.double()[:, None, None] ** 2
 
@@ -98,6 +108,8 @@ def posterior_mean(
         else:
             keys, values = keys[:, keep].flatten(0, 1), values[:, :, keep]
             logits = (torch.einsum("bpk,qk->bpq", queries, keys) - keys.square().sum(1) / 2) / level
+            if prior is not None:
+                logits = logits + prior.repeat(1, len(group))
             logits = logits.masked_fill(~pairs.repeat(1, len(group)), -torch.inf)
         if mine is not None:
             logits = logits.masked_fill(
