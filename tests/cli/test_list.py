@@ -58,7 +58,7 @@ def test_help_and_list_import_no_torch(words):
         "print([m for m in ('torch', 'numba', 'xarray', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *words.split()], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
 
