@@ -1,0 +1,204 @@
+"""What theories make of the noise a network of strangers starts from.
+
+They are told a number of its training images. What is fitted to the network (a window, how soft its
+masks are, how far sources move) is fitted on its own trajectories from seeds that are not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ...data import ImageSet
+from ...denoise import Denoiser
+from ...posteriors import calibrate, measured
+from ...posteriors.ideal import Ideal
+from ...posteriors.levels import Schedule
+from ...posteriors.masked import Masked
+from ...posteriors.masks import Masks
+from ...posteriors.score_machines import BBELS, LS
+from ...regressions.linear import Linear
+from ...store import about, replacing
+from .. import Cell, Work, cells
+from .asked import FIRST_FIT, Asked, draw, start
+
+MACHINES = {"ls": LS(), "bbels": BBELS()}
+REFERENCES = {"wiener": Linear(), "ideal": Ideal()}
+
+
+def mean_image(known: str, asked: Asked) -> Cell:
+    """The mean training image for every seed."""
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        mean = asked.images(known, asked.counts[known][0]).images.double().mean(0).float()
+        x = mean.expand(asked.seeds, *mean.shape)
+        return {f"{known}/references": cells.dataset("prediction", x, predictor="mean image")}
+
+    return Cell(f"{known} mean image", run, seconds=3)
+
+
+def reference(known: str, name: str, n: int, asked: Asked) -> Cell:
+    """What a theory that knows no network makes of the judged seeds."""
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        denoiser = REFERENCES[name].fit(asked.images(known, n))
+        x = draw(denoiser, known, asked, work, f"{known}: {name} of {n}")
+        return {f"{known}/references": cells.dataset("prediction", x, predictor=f"{name} {n}")}
+
+    return Cell(f"{known} {name} {n}", run, seconds=3 + n / 3000)
+
+
+def machine(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int) -> Cell:
+    """A score machine whose window follows the network, on seeds that are not judged."""
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        images, which = asked.images(known, n), range(FIRST_FIT, FIRST_FIT + asked.fit_seeds)
+        found = calibrate.calibrate(
+            asked.denoiser(name),
+            MACHINES[theory],
+            images,
+            which,
+            windows=[k for k in asked.scales if k <= min(images.shape[1:])],
+            sigmas=asked.sigmas(known, asked.fit_steps),
+            progress=lambda i, n: work.runtime.progress(i, n, f"{name}: scale of {theory}"),
+        )
+        found.apart(range(asked.seeds))
+        denoiser = replace(MACHINES[theory], window=found.schedule).fit(images)
+        values = {"window": found.schedule.windows}
+        return predictions(denoiser, known, name, f"{theory} {n}", asked, work) | {
+            "calibration": chosen(name, f"{theory} {n}", found.schedule.sigmas, values)
+        }
+
+    score = n * (pixels**2 * 5e-10 if theory == "bbels" else pixels * 3e-8) / 1.8
+    calls = asked.calls(known) + len(asked.scales) * asked.fit_steps * asked.fit_seeds
+    return Cell(f"{name} {theory} {n}", run, seconds=2 + calls * score)
+
+
+def masks(known: str, name: str, asked: Asked, pixels: int) -> Cell:
+    """The energy of the network's Jacobian at some levels, kept in RUN/masks."""
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        images = asked.images(known, asked.counts[known][0])
+        found = measured.of_network(
+            asked.denoiser(name),
+            # no images are at hand that it has not seen; the last of the first count are taken
+            ImageSet.from_array(images.images[-asked.mask_points :]),
+            asked.sigmas(known, asked.mask_levels),
+            points=asked.mask_points,
+            shared=True,
+            progress=lambda i, n: work.runtime.progress(i, n, f"{name}: masks"),
+        )
+        path = _mask_file(work, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            save_file({"sigmas": found.sigmas, "energy": found.energy}, part)
+        middle = (images.shape[1] // 2) * images.shape[2] + images.shape[2] // 2
+        seen = found.energy[:, middle].reshape(-1, *images.shape[1:]).numpy()[None]
+        described = about("mean squared derivative of the centre pixel", "1")
+        variables = {"energy": (("family", "sigma", "row", "column"), seen, described)}
+        coordinates = {"family": [name], "sigma": found.sigmas.numpy()}
+        return {f"{known}/masks": xr.Dataset(variables, coordinates)}
+
+    each = 3.4e-8 * pixels**2  # seconds a pixel, of small and of deep networks alike
+    return Cell(f"{name} masks", run, seconds=asked.mask_levels * asked.mask_points * pixels * each)
+
+
+def masked(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int) -> Cell:
+    """Soft masks of the network's own Jacobian; how soft, and how far sources move, is fitted on
+    seeds that are not judged.
+    """
+    spreads = asked.spreads if "moved" in theory else (0.0,)
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        images, network = asked.images(known, n), asked.denoiser(name)
+        kept = load_file(_mask_file(work, name))
+        energies = Masks(kept["sigmas"], kept["energy"], images.shape)
+
+        def make(power, rho) -> Denoiser:
+            spec = Masked(mask="jacobian", shared=True, power=power, rho=rho)
+            return spec.fit(images, masks=energies)
+
+        sigmas = asked.sigmas(known, asked.fit_steps)
+        which = range(FIRST_FIT, FIRST_FIT + asked.fit_seeds)
+        first = start(known, asked, which)
+        power = followed(network, lambda b: make(b, 0.0), asked.powers, first, sigmas)
+        work.runtime.progress(1, 3, f"{name}: power of its masks")
+        rho = 0.0
+        if len(spreads) > 1:
+            rho = followed(network, lambda r: make(power, r), spreads, first, sigmas)
+        values = {"power": power.values}
+        values |= {"rho": rho.values} if len(spreads) > 1 else {}
+        return predictions(make(power, rho), known, name, f"{theory} {n}", asked, work) | {
+            "calibration": chosen(name, f"{theory} {n}", power.sigmas, values)
+        }
+
+    moves = 9 if "moved" in theory else 1
+    score = moves * n * pixels**2 * 3.2e-11
+    fitted = asked.fit_steps * asked.fit_seeds * (len(asked.powers) / moves + len(spreads))
+    return Cell(
+        f"{name} {theory} {n}",
+        run,
+        after=(f"{name} masks",),
+        seconds=5 + (asked.calls(known) + fitted) * score,
+    )
+
+
+def followed(
+    network: Denoiser,
+    make: Callable[[float], Denoiser],
+    candidates: Sequence[float],
+    first: Tensor,
+    sigmas: Tensor,
+) -> Schedule:
+    """The candidate whose theory is nearest to the network at each level, along its own
+    trajectories.
+    """
+    theories = [make(c) for c in candidates]
+    y, values = first * sigmas[0], []
+    with torch.no_grad():
+        for sigma, after in pairwise(sigmas.tolist()):
+            target = network(y, sigma)
+            errors = [float((t(y, sigma) - target).square().mean()) for t in theories]
+            values.append(candidates[int(np.argmin(errors))])
+            y = target + (after / sigma) * (y - target)
+    levels = sigmas[:-1].flip(0).tolist()
+    return Schedule(tuple(levels), tuple(values[::-1]), f"calibrated: error, {len(first)} seeds")
+
+
+def predictions(
+    denoiser: Denoiser, known: str, name: str, predictor: str, asked: Asked, work: Work
+) -> dict[str, xr.Dataset]:
+    """A theory's samples of the judged seeds, as a prediction of one network."""
+    x = draw(denoiser, known, asked, work, f"{name}: {predictor}")
+    return {
+        f"{known}/predictions": cells.dataset("prediction", x, family=name, predictor=predictor)
+    }
+
+
+def chosen(
+    name: str, predictor: str, sigmas: Sequence[float], values: dict[str, Sequence[float]]
+) -> xr.Dataset:
+    """The settings that were fitted, by noise level."""
+    words = {
+        "window": ("window of the machine", "pixel"),
+        "power": ("power of the soft masks", "1"),
+        "rho": ("spread of the moves of a source", "pixel"),
+    }
+    dims = ("family", "predictor", "sigma")
+    variables = {
+        k: (dims, np.array(v, float)[None, None], about(*words[k])) for k, v in values.items()
+    }
+    coordinates = {"family": [name], "predictor": [predictor], "sigma": list(sigmas)}
+    return xr.Dataset(variables, coordinates)
+
+
+def _mask_file(work: Work, name: str) -> Path:
+    return work.folder / "masks" / f"{name}.safetensors"
