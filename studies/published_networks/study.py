@@ -202,7 +202,7 @@ STUDY = Study(
         "toy": TOY,
         "laptop": {},
         "all images": {
-            "counts": {"mnist": (1000, 6000, 60_000), "faces": (1000, 4000)},
+            "counts": {"mnist": (1000, 6000, 60_000), "faces": (1000, 5000)},
             "counted": {"bbels": 6000, "jacobian, moved": 6000},
         },
     },
