@@ -4,7 +4,7 @@
     one decoded picture       89 478 485 pixels, where Pillow begins to warn
     what one file holds       10 000 000 images, names, or rows
     unpacked to packed        200 to 1, counted above 16 MiB
-    an image set              4 N C H W bytes, at most this machine's memory
+    an image set              4 N C H W bytes, at most half of this machine's memory
 
 A real photograph, table or archive of image sets stays far below each; what does not is refused
 before it is unfolded, with both numbers.
@@ -47,10 +47,10 @@ def memory() -> int:
 def check_memory(shape: Sequence[int], itemsize: int, what: str, remedy: str) -> None:
     """An InputError that names the memory of an array before it is asked for."""
     needed, have = math.prod(map(int, shape)) * itemsize, memory()
-    if needed > have:
+    if needed > have // 2:  # the rest is for whatever is done with it
         size = "x".join(str(int(v)) for v in shape)
         raise InputError(
-            f"{what} of {size} would take {gigabytes(needed)} of memory, more than the "
+            f"{what} of {size} would take {gigabytes(needed)} of memory, more than half of the "
             f"{gigabytes(have)} of this machine; {remedy}"
         )
 
@@ -90,7 +90,7 @@ def unpacked(path: Path) -> bytes:
     with path.open("rb") as file:
         head = file.read(2)
     packed = head == GZIP
-    most = min(max(SMALL, RATIO * size), memory()) if packed else size
+    most = min(max(SMALL, RATIO * size), memory() // 2) if packed else size
     with (gzip.open if packed else open)(path, "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:

@@ -134,7 +134,9 @@ def intended(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -
         "settings": to_json(settings),
         "cells": [c.name for c in cells],
     }
+    usual = to_json(study.settings)
     for old in _old(folder)[0]:
+        old = old | {"settings": _filled(old.get("settings"), usual)}
         for key in ("study", "version", "settings"):
             if old.get(key) != json.loads(json.dumps(record[key])):
                 raise InputError(
@@ -142,6 +144,15 @@ def intended(study: Study, settings: Any, folder: Path, cells: Sequence[Cell]) -
                     "choose another --out"
                 )
     return record
+
+
+def _filled(told: Any, usual: Any) -> Any:
+    """Recorded settings with those they lack at their defaults: an older archbias had fewer."""
+    alike = isinstance(told, dict) and isinstance(usual, dict)
+    if not alike or told.get("type") != usual.get("type"):
+        return told
+    lacking = {k: v for k, v in usual.items() if k not in told} if "type" in told else {}
+    return lacking | {k: _filled(v, usual.get(k)) for k, v in told.items()}
 
 
 def _old(folder: Path) -> tuple[list[dict[str, Any]], str]:

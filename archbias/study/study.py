@@ -31,13 +31,16 @@ from .settings import changed
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """Which images a study uses; the first n of the set unless a seed draws them."""
+    """Which images a study uses; the first n of the set unless a seed draws them, cropped as usual
+    for the set unless `crop` says otherwise.
+    """
 
     name: str = "fashion_mnist"
     root: str | None = None
     n: int = 1000
     size: int | None = None
     seed: int | None = None
+    crop: str | None = None
 
     def load(self) -> ImageSet:
         """The image set; kept, so that the cells of one process share it."""
@@ -54,7 +57,14 @@ class Images:
 
 @lru_cache(maxsize=4)
 def _load(images: Images) -> ImageSet:
-    return data.load(images.name, root=images.root, n=images.n, size=images.size, seed=images.seed)
+    return data.load(
+        images.name,
+        root=images.root,
+        n=images.n,
+        size=images.size,
+        seed=images.seed,
+        crop=images.crop,
+    )
 
 
 @dataclass(frozen=True)

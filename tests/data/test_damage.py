@@ -210,6 +210,16 @@ def test_a_zarr_array_that_claims_more_than_the_memory_is_not_asked_for(tmp_path
     refused("would take .* of memory", name="array", root=tmp_path / "a.zarr")
 
 
+def test_a_zarr_array_that_claims_far_more_than_is_stored_is_refused(tmp_path):
+    path = tmp_path / "a.zarr"
+    zarr.save_array(str(path), np.arange(192, dtype="u1").reshape(1, 8, 8, 3))
+    about = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+    for n, match in ((2000, "1 chunks where its metadata says 2000"), (10**6, "times its size")):
+        about["shape"] = [n, 8, 8, 3]
+        (path / "zarr.json").write_text(json.dumps(about), encoding="utf-8")
+        refused(match, name="array", root=path)
+
+
 def test_rows_of_a_table_beyond_every_set_are_refused(tmp_path, monkeypatch):
     rows = [{"bytes": png(np.eye(8, dtype="u1") * 9), "path": None}] * 12
     pq.write_table(pa.table({"image": rows}), tmp_path / "t.parquet")
@@ -243,7 +253,7 @@ def test_a_picture_of_a_billion_pixels_is_named_and_not_decoded(tmp_path, monkey
 def test_a_size_names_its_memory_before_it_is_asked_for():
     text = refused("would take", name="digits", n=10, size=10**6)
     assert "10x1x1000000x1000000 would take 40.0 TB of memory" in text
-    assert f"{limits.memory() / 1e9:.1f} GB of this machine" in text
+    assert f"more than half of the {limits.memory() / 1e9:.1f} GB of this machine" in text
     with pytest.raises(InputError, match=r"would take 40\.0 TB"):
         data.load("digits", n=10).resize(10**6)
     with pytest.raises(InputError, match=r"would take 8\.0 PB"):

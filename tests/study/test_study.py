@@ -202,6 +202,33 @@ def test_a_folder_of_another_run_is_refused(counting, tmp_path):
     assert "'0.0.1'" in done.stderr
 
 
+def test_a_record_that_lacks_a_setting_had_its_default(counting, tmp_path):
+    """Runs of a version with fewer settings go on."""
+    run = tmp_path / "run"
+    assert command("run", counting, "--out", run, "--quiet").returncode == 0
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert record["settings"].pop("word") == "a"
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    done = command("run", counting, "--out", run, "--set", "word=b", "--quiet")
+    assert "settings word = 'a', this run wants 'b'" in done.stderr
+    assert command("run", counting, "--out", run, "--quiet").returncode == 0
+
+
+def test_a_study_crops_photographs_of_several_sizes(tmp_path):
+    """The remedy that loading them names exists at a study's door."""
+    import numpy as np
+    from PIL import Image
+
+    for i, shape in enumerate([(20, 30, 3), (31, 24, 3)]):
+        x = np.random.default_rng(i).integers(0, 256, shape, dtype=np.uint8)
+        Image.fromarray(x).save(tmp_path / f"{i}.png")
+    images = study.Images(name="folder", root=str(tmp_path), n=2, size=8)
+    with pytest.raises(InputError, match="crop='centre'"):
+        images.load()
+    cropped = study.changed(images, "crop", "centre").load()
+    assert cropped.shape == (3, 8, 8)
+
+
 def test_two_runs_on_one_folder_never_meet(counting, tmp_path):
     run = tmp_path / "run"
     first = subprocess.Popen(

@@ -24,6 +24,7 @@ SAVEZ = "write it with numpy.savez"
 SAVE = "write it with numpy.save"
 SAVE_ARRAY = "write it with zarr.save_array"
 SMALLER = "keep fewer or smaller images in one file"
+MISSING = 100  # chunks that may be missing though fewer are stored
 CODES = ("pickle", "dill")  # codecs that run code when they decode
 
 
@@ -138,17 +139,28 @@ def _zarr(array, path: Path, dims: int | None = None) -> np.ndarray:
                 f"wanted plain numbers at {where}, got the codec {plain(name)}, which runs code; "
                 f"{SAVE_ARRAY}"
             )
-    size = array.dtype.itemsize
-    for shape in (array.shape, array.chunks):
+    stored = _stored(path / array.path)
+    unit, size = array.shards or array.chunks, array.dtype.itemsize
+    for shape in (array.shape, array.chunks, unit):
         limits.check_memory(shape, size, f"the array {where}", SMALLER)
-    stored = array.nchunks_initialized
-    if stored < array.nchunks:
+    limits.check_member(where, math.prod(array.shape) * size, sum(stored), limits.memory())
+    chunks = math.prod(-(-n // k) for n, k in zip(array.shape, unit, strict=True))
+    missing = chunks - len(stored)
+    if missing > max(MISSING, len(stored)):
+        raise ValueError(f"{len(stored)} chunks where its metadata says {chunks}")
+    if missing > 0:
         warnings.warn(
-            f"{array.nchunks - stored} of {array.nchunks} chunks of {where} are not stored and "
-            f"read as {array.fill_value}; compare it with its source if they were not written so",
+            f"{missing} of {chunks} chunks of {where} are not stored and read as "
+            f"{array.fill_value}; compare it with its source if they were not written so",
             stacklevel=6,
         )
     return np.asarray(array[...])
+
+
+def _stored(folder: Path) -> list[int]:
+    """The bytes of each chunk on disk."""
+    about = {"zarr.json", ".zarray", ".zattrs"}
+    return [f.stat().st_size for f in folder.rglob("*") if f.is_file() and f.name not in about]
 
 
 def _flat(codecs) -> list[object]:
