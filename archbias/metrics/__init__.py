@@ -19,6 +19,8 @@ realism      could it be an unseen real image?            likelihood, distance, 
                                                           percentiles of held-out images
 nulls        what does it read when nothing differs?      the same statistic between parts of the
                                                           real data
+health       is it a denoiser at all?                     error between ideal and Wiener, range,
+                                                          brightness
 features     the spaces the above work in                 PCA, fixed random convolutions, Inception
 intervals    how sure is the number?                      bootstrap over seeds, binomial
 paired       is this predictor better than that one?      signed-rank and sign-flip tests, Holm's
@@ -37,6 +39,7 @@ __all__ = [
     "features",
     "finite",
     "frechet",
+    "health",
     "intervals",
     "moments",
     "novelty",

@@ -22,6 +22,7 @@ from archbias.metrics import (
     features,
     finite,
     frechet,
+    health,
     intervals,
     moments,
     novelty,
@@ -72,6 +73,9 @@ EACH = {
     "realism.likelihood": lambda x: realism.likelihood(x, HELD_OUT).percentile,
     "realism.probabilistic_pca": lambda x: realism.probabilistic_pca(HELD_OUT, 3)(x),
     "spectrum.radial_power": spectrum.radial_power,
+    "health.brightness": health.brightness,
+    "health.amplitude": health.amplitude,
+    "health.shares": lambda x: health.shares(IMAGES + 1, x, IMAGES),
     "features.pixels": lambda x: features.pixels(x).sum(1),
     "features.principal": features.principal(HELD_OUT, 3),
     "features.convolutional": features.convolutional(1, widths=(4,)),
@@ -116,6 +120,7 @@ REFERENCE = {
             "frechet.frechet_with_null": frechet.frechet_with_null,
             "moments.mean_error": moments.mean_error,
             "moments.covariance_error": moments.covariance_error,
+            "health.looks": health.looks,
             "novelty.nearest": novelty.nearest,
             "symmetry.nearest_moved": lambda a, b: symmetry.nearest_moved(a, b, shift=1),
             "symmetry.nearest_patch": lambda a, b: symmetry.nearest_patch(a, b, size=9),
@@ -129,6 +134,7 @@ REFERENCE = {
     "realism.likelihood": lambda x: realism.likelihood(HELD_OUT, x),
     "realism.probabilistic_pca": lambda x: realism.probabilistic_pca(x, 2),
     "features.principal": lambda x: features.principal(x, 2),
+    "health.errors": lambda x: health.errors(lambda y, s: y, x, [1.0]),
 }
 
 # no images in, or the rule's own tools; values of seeds are tested below
@@ -145,6 +151,12 @@ NOT_OF_IMAGES = {
     "finite.words",
     "frechet.frechet_gaussian",
     "frechet.kl_gaussian",
+    # per-seed values inside, left out and counted: test_metrics_health.py
+    "health.beside",
+    "health.errors",
+    "health.looks",
+    "health.range_of",
+    "health.share",
     "intervals.binomial",
     "intervals.bootstrap",
     "intervals.per_seed",
