@@ -2,6 +2,7 @@
 failed.
 """
 
+import dataclasses
 import json
 import os
 import signal
@@ -225,7 +226,7 @@ def test_a_study_crops_photographs_of_several_sizes(tmp_path):
     images = study.Images(name="folder", root=str(tmp_path), n=2, size=8)
     with pytest.raises(InputError, match="crop='centre'"):
         images.load()
-    cropped = study.changed(images, "crop", "centre").load()
+    cropped = dataclasses.replace(images, crop="centre").load()
     assert cropped.shape == (3, 8, 8)
 
 
