@@ -136,7 +136,7 @@ def variables(group: h5py.Group, values: bool = True) -> dict[str, xr.Variable]:
         if boolean:
             del attrs["dtype"]
         text = h5py.check_string_dtype(item.dtype) is not None
-        if values or scale:
+        if values or dims == (name,):  # labels of a nested group hang on its parent's scale
             array = np.asarray(item.asstr()[()] if text else item[()])
             if text:
                 array = np.array(array.tolist(), dtype=str).reshape(array.shape)

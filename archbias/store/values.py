@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from ..errors import InputError
@@ -85,8 +86,8 @@ def _name(name: Any, wanted: str) -> None:
     )
     if bad:
         raise InputError(
-            f"{wanted} of printable text, without slashes and without '__' before it, got {name!r}; "
-            "rename it"
+            f"{wanted} of printable text, without slashes and without '__' before it, got "
+            f"{name!r}; rename it"
         )
 
 
@@ -114,7 +115,7 @@ def _values(var: xr.Variable, at: str) -> np.ndarray:
 
 def _text(value: Any, at: str) -> str:
     """One entry of an array of text; missing is empty."""
-    if value is None or value != value:  # NaN, NaT and pandas.NA are not themselves
+    if np.ndim(value) == 0 and pd.isna(value):
         return ""
     if isinstance(value, bytes):
         try:

@@ -3,7 +3,6 @@
 import datetime
 import enum
 import math
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -24,7 +23,9 @@ DTYPES = [
     *(">i4", ">f8", "U8", "M8[ns]", "M8[s]", "M8[D]", "m8[ns]", "m8[ms]"),
 ]
 text = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=8)
-names = st.text(st.characters(min_codepoint=32, exclude_characters="/\\", codec="utf-8"), min_size=1)
+names = st.text(
+    st.characters(min_codepoint=32, exclude_characters="/\\", codec="utf-8"), min_size=1
+)
 names = names.filter(lambda n: len(n.encode()) < 60 and n not in (".", "..", "x", "y"))
 names = names.filter(lambda n: not n.startswith("__") and " " not in n)
 numbers = st.one_of(
@@ -143,3 +144,149 @@ def test_every_dtype_and_attribute_comes_back_from_a_store(tmp_path_factory, ds,
     used = {d for v in ds.data_vars.values() for d in v.dims}
     kept = ds if "x" in used else ds.drop_vars("x")
     same(store.open_study(folder / "numbers.nc")["g"].to_dataset().load(), kept)
+
+
+def cell(folder: Path, values: object, name: str = "value", **attrs: object) -> Path:
+    """A cell of one variable over three seeds."""
+    ds = xr.Dataset({name: (("seed",), values, store.about("v") | attrs)}, {"seed": np.arange(3)})
+    store.write_cell(folder / "a.nc", {"g": ds}, {})
+    return folder / "a.nc"
+
+
+class Kind(enum.StrEnum):
+    ONE = "one"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ([-1.0, 1.0], [-1.0, 1.0]),
+        ((1, 2, 3), [1, 2, 3]),
+        (np.arange(3, dtype="f4"), [0.0, 1.0, 2.0]),
+        (np.arange(4).reshape(2, 2), [[0, 1], [2, 3]]),
+        (np.array(2.5), 2.5),
+        ([1], [1]),
+        ([], []),
+        ([1, "a", None], [1, "a", None]),
+        (True, True),
+        (np.bool_(False), False),
+        (None, None),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 2]}}),
+        (b"ab", "ab"),
+        (np.str_("é"), "é"),
+        (Kind.ONE, "one"),
+        (2**64, 2**64),
+        (-(2**63) - 1, -(2**63) - 1),
+        (np.uint64(2**64 - 1), 2**64 - 1),
+        (math.inf, math.inf),
+        (datetime.date(2024, 2, 29), "2024-02-29"),
+        (np.datetime64("2024-02-29"), "2024-02-29"),
+        (np.dtype("f4"), "float32"),
+        (Path("a") / "b", str(Path("a") / "b")),
+        (torch.arange(2), [0, 1]),
+        (torch.__version__, str(torch.__version__)),
+        (list(range(20_000)), list(range(20_000))),
+        ("a\0b", "a\0b"),
+        ("\udce9", "\udce9"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("name", ["note", "dtype", "_FillValue", "scale_factor", "units"])
+def test_attributes_in_plain_terms(tmp_path, given, kept, name):
+    path = cell(tmp_path, [1.0, 2.0, 3.0], **{name: given})
+    assert store.read_cell(path)["g"]["value"].attrs[name] == kept
+    store.collect([path], tmp_path / "store.zarr", {})
+    found = store.open_study(tmp_path)["g"]["value"]
+    assert found.attrs[name] == kept
+    assert found.values.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        (np.array([b"ab", b"c", b""]), ["ab", "c", ""]),
+        (np.array(["ab", None, math.nan], dtype=object), ["ab", "", ""]),
+        (pd.Categorical(["u", "v", "u"]), ["u", "v", "u"]),
+        (pd.array(["s", None, "t"], dtype="string"), ["s", "", "t"]),
+    ],
+    ids=["bytes", "objects", "categories", "pandas"],
+)
+def test_text_of_any_kind_is_text(tmp_path, values, kept):
+    path = cell(tmp_path, values)
+    assert store.read_cell(path)["g"]["value"].values.tolist() == kept
+
+
+@pytest.mark.parametrize(
+    ("values", "attrs", "said"),
+    [
+        (np.ones(3, "f8"), {"made": print}, r"group 'g', variable 'value', attribute 'made'"),
+        (np.ones(3, "f8"), {"z": 1 + 2j}, r"attribute 'z': wanted text, numbers"),
+        (np.ones(3, "f8"), {"b": b"\xff"}, r"attribute 'b'.*not UTF-8"),
+        (np.array([b"\xff"] * 3), {}, r"variable 'value': wanted text, got bytes"),
+        (np.array([{1}, 2, "a"], dtype=object), {}, r"variable 'value': wanted values of one kind"),
+        (np.array(["a\0b"] * 3, dtype=object), {}, r"variable 'value'.*without NUL"),
+        (np.zeros(3, "V4"), {}, r"variable 'value': wanted bool, integers"),
+        (np.array(["2400"] * 3, "M8[Y]"), {}, r"wanted times within 292 years"),
+    ],
+    ids=["function", "complex", "bytes", "binary", "mixed", "nul", "void", "far"],
+)
+def test_what_cannot_be_kept_is_named(tmp_path, values, attrs, said):
+    with pytest.raises(InputError, match=said):
+        cell(tmp_path, values, **attrs)
+    assert list(tmp_path.iterdir()) == []
+
+
+NAMES = ["a/b", "a\\b", "..", "__x", "", "a\nb", "zarr.json", "x" * 300, 3]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_a_format_cannot_hold_are_refused(tmp_path, name):
+    with pytest.raises(InputError, match="rename it"):
+        cell(tmp_path, np.ones(3), name=name)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 300, 3])
+def test_names_of_attributes_are_printable_text(tmp_path, name):
+    ds = xr.Dataset({"v": ((), 1.0, store.about("v") | {name: 1})})
+    with pytest.raises(InputError, match="variable 'v': wanted an attribute's name"):
+        store.write_cell(tmp_path / "b.nc", {"g": ds}, {})
+
+
+def test_what_is_no_data_set_is_refused(tmp_path):
+    with pytest.raises(InputError, match="wanted data sets by the name"):
+        store.write_cell(tmp_path / "a.nc", [xr.Dataset()], {})
+    with pytest.raises(InputError, match=r"group 'g': wanted an xarray\.Dataset, got DataArray"):
+        store.write_cell(tmp_path / "a.nc", {"g": xr.DataArray(1.0)}, {})
+    twice = pd.MultiIndex.from_product([[1, 2], ["a"]], names=["p", "q"])
+    ds = xr.Dataset({"v": ("s", [1.0, 2.0], store.about("v"))})
+    ds = ds.assign_coords(xr.Coordinates.from_pandas_multiindex(twice, "s"))
+    with pytest.raises(InputError, match="MultiIndex"):
+        store.write_cell(tmp_path / "a.nc", {"g": ds}, {})
+    ds = xr.Dataset({"v": ("sigma", [1.0, 2.0], store.about("v"))}, {"sigma": [1.0, np.nan]})
+    with pytest.raises(InputError, match="labels that name their place"):
+        store.write_cell(tmp_path / "a.nc", {"g": ds}, {})
+
+
+def test_labels_of_nested_groups_stay_with_each_group(tmp_path):
+    """A tree keeps a label that parent and child share once; a store joins the groups apart."""
+    paths = []
+    for i in range(2):
+        seeds = {"seed": [2 * (1 - i), 2 * (1 - i) + 1]}
+        ds = xr.Dataset({"v": ("seed", np.array(seeds["seed"], float), store.about("v"))}, seeds)
+        paths.append(tmp_path / f"{i}.nc")
+        store.write_cell(paths[-1], {"g": ds, "g/h": ds.rename(v="w")}, {})
+    store.collect(paths, tmp_path / "store.zarr", {})
+    found = store.open_study(tmp_path)["g/h"].to_dataset()
+    assert found["w"].sel(seed=[0, 1, 2, 3]).values.tolist() == [0, 1, 2, 3]
+
+
+def test_coordinates_that_are_no_dimensions_stay_coordinates(tmp_path):
+    ds = xr.Dataset(
+        {"v": ("seed", [1.0, 2.0], store.about("v"))},
+        {"seed": [0, 1], "kind": ("seed", ["a", "b"], store.about("kind", ""))},
+    )
+    store.write_cell(tmp_path / "a.nc", {"g": ds}, {})
+    store.collect([tmp_path / "a.nc"], tmp_path / "store.zarr", {})
+    for tree in (store.read_cell(tmp_path / "a.nc"), store.open_study(tmp_path)):
+        assert set(tree["g"].coords) == {"seed", "kind"}
+        assert tree["g"].attrs == {}
