@@ -171,7 +171,7 @@ class NetworkDenoiser(Denoiser):
     def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         tensors = self.tensors(y)
         if labels is not None:
-            labels = torch.searchsorted(tensors["classes"], labels)
+            labels = torch.searchsorted(tensors["classes"], labels.contiguous())
         if self.spec.conditioning != "per_level":
             return self.through(0, tensors, y, sigma, labels)
         known = torch.tensor(self.known, dtype=torch.float64, device=y.device).log()

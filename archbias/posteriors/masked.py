@@ -45,7 +45,7 @@ from . import masks as shapes
 from .levels import Schedule, at, check
 from .masks import Masks
 from .moves import check_moves, moves
-from .told import JACOBIAN, scale
+from .told import JACOBIAN, SCALE, scale
 from .windows import WindowSchedule, check_window
 
 if TYPE_CHECKING:
@@ -118,9 +118,10 @@ class Masked(Spec):
     @property
     def told(self) -> str:
         """What of a network this theory is told."""
-        if self.mask == "jacobian":
-            return JACOBIAN
-        return scale(self.window, self.share, self.power, self.rho, self.radius)
+        scaled = scale(self.window, self.share, self.power, self.rho, self.radius)
+        if self.mask != "jacobian":
+            return scaled
+        return f"{JACOBIAN} and {SCALE}" if scaled == SCALE else JACOBIAN
 
     def fit(
         self, images: ImageSet, *, runtime: Runtime = Runtime(), masks: Masks | None = None

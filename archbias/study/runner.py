@@ -109,7 +109,7 @@ def run(
                 error = raised
                 failed.add(cell.name)
             listener.end(cell, error)
-        join(cells, folder, attrs, listener)
+        join(cells, folder, attrs)
     return status(folder)[1]
 
 
@@ -148,12 +148,8 @@ def _models(kept: str | None, folder: Path) -> str:
     return ""
 
 
-def join(
-    cells: Sequence[Cell], folder: Path, attrs: dict[str, Any], listener: Quiet | None = None
-) -> None:
-    """Collect the finished cells into RUN/store.zarr; the listener hears of those left out."""
+def join(cells: Sequence[Cell], folder: Path, attrs: dict[str, Any]) -> None:
+    """Collect the finished cells into RUN/store.zarr."""
     paths = [p for c in cells if (p := cell_path(folder, c.name)).is_file()]
     if paths:
-        left = store.collect(paths, folder / "store.zarr", attrs)
-        for path, why in left.items():
-            (listener or Quiet()).say(f"cell {path.stem} is not in the store: {why}")
+        store.collect(paths, folder / "store.zarr", attrs)

@@ -21,17 +21,12 @@ from torch import Tensor
 from .. import sample, seeds
 from ..store import about
 from . import Cell, Work, cells
-from .crossed import Row, Theory, costs, fitted, settled, source_of
+from .crossed import Row, Theory, costs, fitted, settled, source_of, told
+from .crossed.sight import levels_of
 
 KINDS = ("training", "unseen", "trajectory")
 STREAM = 700_000  # first seed of the noise that is put on images: none is judged
 DIMS = ("family", "kind", "sigma", "point")
-
-
-def levels_of(row: Row, count: int) -> Tensor:
-    """Positive levels of the theories' sampler, evenly spread over its steps, decreasing."""
-    sigmas = row.sigmas[:-1]
-    return sigmas[torch.linspace(0, len(sigmas) - 1, min(count, len(sigmas))).round().long()]
 
 
 def states(row: Row, levels: int, points: int) -> Cell:
@@ -96,11 +91,9 @@ def _states(
     )
 
 
-def stepped(row: Row, name: str, theory: Theory, told: str, *, levels: int, points: int) -> Cell:
+def stepped(row: Row, name: str, theory: Theory, *, levels: int, points: int) -> Cell:
     """A theory on the states of `states`: its distance from the network, how long it takes, and
     what it was told.
-
-    told: what of the network the theory knows, in words.
     """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
@@ -125,7 +118,7 @@ def stepped(row: Row, name: str, theory: Theory, told: str, *, levels: int, poin
                 error[k, t, : len(y)] = square.numpy()
                 done = k * known.sizes["sigma"] + t + 1
                 work.runtime.progress(done, error[..., 0].size, f"{row}: steps of {name}")
-        return _results(row, name, theory, told, known, error, spent / images, work)
+        return _results(row, name, theory, known, error, spent / images, work)
 
     score = costs.score_seconds(theory.spec, row.images_of, row.labelled)
     after = (row.cell("steps"), *source_of(theory, row))
@@ -137,7 +130,6 @@ def _results(
     row: Row,
     name: str,
     theory: Theory,
-    told: str,
     known: xr.Dataset,
     error: np.ndarray,
     seconds: float,
@@ -145,10 +137,11 @@ def _results(
 ) -> dict[str, xr.Dataset]:
     who = {"family": [str(row)], "predictor": [name]}
     dims = ("family", "predictor", "kind", "sigma", "point")
+    spec = settled(theory, row, work)
     words = {
-        "told": (told, "what of the network the theory is told"),
+        "told": (told(spec), "what of the network the theory is told"),
         "found": (theory.found, "how its settings were found"),
-        "settings": (repr(settled(theory, row, work)), "the theory with its settings"),
+        "settings": (repr(spec), "the theory with its settings"),
     }
     described = about(
         "squared difference of theory and network after one step", "squared pixel value"
@@ -171,9 +164,9 @@ def _results(
 
 
 def share(errors: xr.Dataset, wiener: str = "wiener") -> xr.DataArray:
-    """Root of a theory's squared distance from the network over the Wiener filter's, mean over
-    points: (family, predictor, kind, sigma), 0 the network itself, 1 the Wiener filter.
+    """A theory's mean squared distance from the network over the Wiener filter's, as in
+    `metrics.health`: (family, predictor, kind, sigma), 0 the network itself, 1 the Wiener filter.
     """
     mean = errors["step_error"].mean("point")
-    ratio = (mean / mean.sel(predictor=wiener)) ** 0.5
-    return ratio.assign_attrs(about("distance from the network, as a share of Wiener's"))
+    ratio = mean / mean.sel(predictor=wiener, drop=True)
+    return ratio.assign_attrs(about("squared distance from the network over Wiener's"))

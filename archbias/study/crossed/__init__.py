@@ -5,7 +5,8 @@
     network(row)                      fitted, kept, sampled
     again(row, retrained(...))        the ceiling: the same network from another training seed
     reference(row, "ideal", Ideal())  what needs no network: ideal, Wiener filter, mean image
-    calibrated(row, "bbels", fit)     the scale of a theory, on seeds that are not judged
+    found_for(theory, row, fit)       its free settings, on seeds that are not judged
+    measured(row, levels)             how far the network's pixels look, for theories told that
     predicted(row, "bbels", theory)   the theory's samples
     compared(row, [...])              agreement with all of these, one value per seed
 
@@ -26,18 +27,18 @@ from .predictions import (
     reference,
 )
 from .rows import ByLabel, Maker, Row, labels_of, theory_of
+from .scales import Fit, calibrated, held_out, publication
 from .settings import Settings
+from .sight import measured
 from .theories import (
     FOUND,
-    Fit,
     Theory,
     border_machine,
-    calibrated,
     fitted,
-    held_out,
-    publication,
+    found_for,
     settled,
     source_of,
+    told,
 )
 
 __all__ = [
@@ -56,8 +57,10 @@ __all__ = [
     "calibrated",
     "compared",
     "fitted",
+    "found_for",
     "held_out",
     "labels_of",
+    "measured",
     "network",
     "predicted",
     "predictions_of",
@@ -67,4 +70,5 @@ __all__ = [
     "settled",
     "source_of",
     "theory_of",
+    "told",
 ]

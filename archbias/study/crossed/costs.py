@@ -23,6 +23,10 @@ PAIRWISE = {"bbels": 1.0, "els": 1.5}
 # seconds of a score per pixel of the training set
 PLACE = {"ls": 3e-8, "es": 1.5e-7, "ideal": 1e-9, "linear": 1e-10}
 UNKNOWN = 3e-8
+# seconds of a masked score per pair of pixels and image, masks shared by the channels or not
+MASKED = {True: 5e-11, False: 3.3e-10}
+MOVES = 10  # sources a masked theory with moves looks at, on average over a sampler's levels
+PULL = 2e-3  # seconds of a network's backward pass for one output pixel
 CORES = 1.8  # what two cores give of one
 CLASSES = 10  # labels of a set that is told them
 PER_IMAGE = 0.37e-3  # seconds of a training image, whatever the network
@@ -43,6 +47,9 @@ def score_seconds(spec: Spec, images: Images, labelled: bool = False) -> float:
     pixels, n = height * width, images.n / (CLASSES if labelled else 1)
     if name in PAIRWISE:
         return n * pixels**2 * (PAIR[0] + PAIR[1] * colours) * PAIRWISE[name] / CORES
+    if name == "masked":
+        moves = 1 if spec.rho == 0 else MOVES
+        return n * pixels**2 * MASKED[spec.shared] * moves / CORES
     return n * pixels * PLACE.get(name, UNKNOWN) / CORES
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from ...errors import InputError
 from .. import Images, cells
 from .rows import Row
-from .theories import Fit
+from .scales import Fit
 
 SETS = ("celeba", "fashion_mnist", "mnist", "cifar10")
 

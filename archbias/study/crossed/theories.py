@@ -1,89 +1,69 @@
-"""Theories of a crossed design: a closed form, and how its free scale k(sigma) is found.
+"""Theories of a crossed design: a closed form, and how its free settings are found.
 
     given       the spec as it is
     cosine      on the network's own trajectories from other seeds: the scores' largest cosine
     monotone    there too: the least squared error, the window never growing as the noise falls
     held-out    on images outside the training set; no network is asked
     published   the windows published for this image set and network
+    least       every free setting in turn, on the network's trajectories: the least squared error
 
-Every scale is a cell of its own, which the predictions read. No judged seed is fitted on.
+What is found is a cell of its own, which the predictions read. No judged seed is fitted on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
-import numpy as np
-import xarray as xr
-from torch import Tensor
-
-from ... import families, noise
+from ... import families
 from ...denoise import Denoiser, Spec
 from ...errors import InputError, nearest
-from ...posteriors import calibrate
-from ...posteriors.windows import WindowSchedule, published
-from ...store import about
+from ...posteriors import told as words
 from .. import Cell, Work
-from . import costs
-from .rows import ByLabel, Row, theory_of
+from . import free, scales, sight
+from .rows import ByLabel, Row
+from .scales import Fit
 
-FOUND = ("given", "cosine", "monotone", "held-out", "published")
-WINDOW = about("window of the machine", "pixel")
+FOUND = ("given", "cosine", "monotone", "held-out", "published", "least")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Theory:
     """What predicts the samples of a row.
 
-    spec: a closed form; its window is replaced unless it is given.
+    spec: a closed form.
     found: one of FOUND.
-    like: the family whose scale is taken; the spec's own by default.
+    free: the settings that are found; all but `least` find the window.
+    like: whose settings are taken, the spec's own family by default; for `least` the label they
+        are kept under.
     """
 
     spec: Spec
     found: str = "given"
+    free: tuple[str, ...] = ("window",)
     like: str = ""
 
     def __post_init__(self) -> None:
         if self.found not in FOUND:
             raise InputError(
-                f"unknown way to find a scale, {self.found!r}; {nearest(self.found, FOUND)}"
+                f"unknown way to find a setting, {self.found!r}; {nearest(self.found, FOUND)}"
+            )
+        known = {f.name for f in fields(self.spec)}
+        missing = [] if self.found == "given" else [name for name in self.free if name not in known]
+        if missing or (self.found not in ("given", "least") and self.free != ("window",)):
+            raise InputError(
+                f"{self.found!r} cannot find {', '.join(missing or self.free)} of {self.spec!r}; "
+                "take it as given, or find settings it has by 'least'"
             )
 
     @property
     def fitted(self) -> str:
-        """The family the scale is found for."""
+        """Whose settings are found."""
         return self.like or families.name_of(self.spec)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """How scales are found.
-
-    seeds: how many trajectories, or noisy held-out images; counted from `first`, far from the
-        judged ones.
-    windows: candidates; those larger than the image are left out.
-    steps: number of noise levels of the cosine schedule.
-    held_out: images after the training ones, for the protocol held-out; 0 for none.
-    """
-
-    seeds: int = 4
-    first: int = 500_000
-    windows: tuple[int, ...] = (3, 5, 7, 9, 11, 13, 15, 19, 25)
-    steps: int = 10
-    held_out: int = 8
-
     @property
-    def which(self) -> range:
-        return range(self.first, self.first + self.seeds)
-
-    def candidates(self, shape: tuple[int, int, int]) -> list[int]:
-        return [k for k in self.windows if k <= min(shape[1:])]
-
-    def seconds(self, row: Row, machine: str) -> float:
-        """Estimated time of one calibration on two cores."""
-        score = costs.score_seconds(families.family(machine)(), row.images_of, row.labelled)
-        return 2 + self.steps * self.seeds * 2 * score
+    def own(self) -> bool:
+        """Whether it asks the network anything, and so differs from network to network."""
+        return self.found not in ("given", "held-out") or sight.sees(self.spec)
 
 
 def border_machine(maker: object) -> str:
@@ -91,151 +71,47 @@ def border_machine(maker: object) -> str:
     return "els" if getattr(maker, "padding", "zeros") == "circular" else "bbels"
 
 
-def publication(row: Row) -> str:
-    """The name of the row's published windows, in SCHEDULES where there are any."""
-    return f"{row.set}-{row.network}"
-
-
-def calibrated(row: Row, machine: str, fit: Fit) -> Cell:
-    """The scale of a machine by both protocols that follow the network, from one measurement:
-    group calibration.
-    """
-
-    def run(work: Work) -> dict[str, xr.Dataset]:
-        images = row.images
-        found = calibrate.calibrate(
-            row.denoiser(work),
-            families.family(machine)(),
-            images,
-            fit.which,
-            protocol="cosine",
-            windows=fit.candidates(images.shape),
-            sigmas=noise.cosine(fit.steps),
-            labels=row.labels(fit.which),
-            progress=lambda i, n: work.runtime.progress(i, n, f"{row}: scale of {machine}"),
-        )
-        found.apart(range(row.seeds))
-        both = [_scale(found.under(p), str(row), machine) for p in ("cosine", "monotone")]
-        return {
-            "calibration": xr.merge(
-                [xr.concat(both, "protocol"), _measured(found, str(row), machine)]
-            )
-        }
-
-    return Cell(
-        row.cell(f"scale {machine}"), run, after=(str(row),), seconds=fit.seconds(row, machine)
-    )
-
-
-def held_out(row: Row, machine: str, fit: Fit) -> Cell:
-    """The scale that denoises images outside the training set best, the same for every network of
-    the set: group held_out.
-    """
-
-    def run(work: Work) -> dict[str, xr.Dataset]:
-        images, unseen = row.images, row.images_of.unseen(fit.held_out)
-        own = [j % len(unseen) for j in range(fit.seeds)]
-        found = calibrate.calibrate(
-            None,
-            families.family(machine)(),
-            images,
-            fit.which,
-            protocol="held-out",
-            windows=fit.candidates(images.shape),
-            sigmas=noise.cosine(fit.steps),
-            labels=unseen.labels[own] if row.labelled else None,
-            held_out=unseen,
-            progress=lambda i, n: work.runtime.progress(
-                i, n, f"{row.set}: held-out scale of {machine}"
-            ),
-        )
-        one = _scale(found, row.set, machine).isel(protocol=0, drop=True)
-        return {"held_out": one.rename(family="set")}
-
-    return Cell(_held_out(row, machine), run, seconds=fit.seconds(row, machine))
-
-
-def _held_out(row: Row, machine: str) -> str:
-    return f"{row.set} held-out scale {machine}".strip()
-
-
-def _scale(found: calibrate.Calibration, family: str, machine: str) -> xr.Dataset:
-    """Windows chosen together and by each seed alone, sigma decreasing."""
-    dims = ("family", "machine", "protocol", "sigma")
-    together = np.array(found.schedule.windows[::-1], float)
-    alone = about("window each seed alone would choose", "pixel")
-    return xr.Dataset(
-        {
-            "scale": (dims, together[None, None, None], WINDOW),
-            "choice": ((*dims, "fit_seed"), found.choice.double().numpy()[None, None, None], alone),
-        },
-        {
-            "family": [family],
-            "machine": [machine],
-            "protocol": [found.protocol],
-            "sigma": found.sigmas.numpy(),
-            "fit_seed": list(found.seeds),
-        },
-    )
-
-
-def _measured(found: calibrate.Calibration, family: str, machine: str) -> xr.Dataset:
-    """What the choice rests on, for every window."""
-    dims = ("family", "machine", "sigma", "fit_seed", "window")
-
-    def variable(values: Tensor, name: str, units: str) -> tuple:
-        return dims, values.numpy()[None, None], about(name, units)
-
-    cosine = "cosine between the scores of network and machine"
-    error = "mean squared difference of the denoised images"
-    return xr.Dataset(
-        {
-            "score_cosine": variable(found.cosine, cosine, "1"),
-            "score_error": variable(found.error, error, "squared pixel value"),
-        },
-        {
-            "family": [family],
-            "machine": [machine],
-            "sigma": found.sigmas.numpy(),
-            "fit_seed": list(found.seeds),
-            "window": found.windows.numpy(),
-        },
-    )
+def found_for(theory: Theory, row: Row, fit: Fit) -> list[Cell]:
+    """The cells that find a theory's settings; none where they are given."""
+    if theory.found == "held-out":
+        return [scales.held_out(row, theory.fitted, fit)]
+    if theory.found in ("cosine", "monotone"):
+        return [scales.calibrated(row, theory.fitted, fit)]
+    if theory.found == "least":
+        return [free.fitted(row, theory.fitted, theory.spec, theory.free, fit)]
+    return []
 
 
 def settled(theory: Theory, row: Row, work: Work) -> Spec:
-    """The spec with the scale that was found for it."""
+    """The spec with what was found for it."""
     if theory.found == "given":
         return theory.spec
-    return replace(theory.spec, window=schedule(theory, row, work))
+    if theory.found == "least":
+        return free.with_found(row, theory.fitted, theory.spec, work)
+    window = scales.schedule(row, theory.fitted, theory.found, work)
+    return replace(theory.spec, window=window)
 
 
 def fitted(theory: Theory, row: Row, work: Work) -> Denoiser | ByLabel:
-    """The theory with its scale, fitted to the row's images and told its labels."""
-    return theory_of(settled(theory, row, work), row.images, row.labelled)
-
-
-def schedule(theory: Theory, row: Row, work: Work) -> WindowSchedule:
-    """The windows of a theory, from the finished cell that found them."""
-    if theory.found == "published":
-        return published(publication(row))
-    if theory.found == "held-out":
-        group = work.read(_held_out(row, theory.fitted))["held_out"].to_dataset()
-        one = group.isel(set=0, machine=0)
-    else:
-        group = work.read(row.cell(f"scale {theory.fitted}"))["calibration"].to_dataset()
-        one = group.isel(family=0, machine=0).sel(protocol=theory.found)
-    one = one.sortby("sigma")
-    windows = one["scale"].values.astype(int)
-    return WindowSchedule(
-        tuple(one["sigma"].values.tolist()), tuple(windows.tolist()), f"{row}: {theory.found}"
-    )
+    """The theory with its settings, fitted to the row's images and told its labels."""
+    return sight.told_images(settled(theory, row, work), row, work)
 
 
 def source_of(theory: Theory, row: Row) -> tuple[str, ...]:
-    """The cells that `settled` reads."""
-    if theory.found in ("given", "published"):
-        return ()
-    if theory.found == "held-out":
-        return (_held_out(row, theory.fitted),)
-    return (row.cell(f"scale {theory.fitted}"),)
+    """The cells that `fitted` reads."""
+    masks = sight.source_of(theory.spec, row)
+    if theory.found == "given":
+        return masks
+    if theory.found == "least":
+        return (*masks, free.cell_of(row, theory.fitted))
+    return (*masks, *scales.source_of(row, theory.fitted, theory.found))
+
+
+def told(spec: Spec) -> str:
+    """What of the network a theory with these settings is told."""
+    if hasattr(type(spec), "told"):
+        return words.told(spec)
+    window = getattr(spec, "window", None)
+    if families.name_of(spec) in ("els", "bbels"):
+        return words.with_padding(window)
+    return words.scale(window)
