@@ -127,7 +127,7 @@ def leaderboard(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
 
 
 def one_step(share: xr.DataArray, title: str = "") -> Figure:
-    """One panel per kind of state: the distance of theory and network against noise.
+    """One panel per kind of state: the squared distance of theory and network against noise.
 
     Args:
         share: (predictor, kind, sigma), 0 the network itself, 1 the Wiener filter.
@@ -142,7 +142,7 @@ def one_step(share: xr.DataArray, title: str = "") -> Figure:
         axes.get_legend().remove()
     top = min(float(np.nanmax(share.values, initial=1.0)) * 1.05, 3.0)
     panels[0].set_ylim(0, top)
-    panels[0].set_ylabel("distance from the network,\nWiener filter = 1")
+    panels[0].set_ylabel("squared distance from network,\nWiener filter = 1")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)))
     if title:

@@ -20,7 +20,7 @@ CAPTIONS = {
         "median of r over seeds with 95 % interval."
     ),
     "one_step": (
-        "One step of the denoiser: how far each theory is from the network, where the Wiener "
+        "One step of the denoiser: squared distance of theory and network, where the Wiener "
         "filter is 1."
     ),
     "wall": "One seed per row: the network, the network retrained, every theory.",

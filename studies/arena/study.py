@@ -7,18 +7,21 @@ sample costs. Tables say how much of the network each theory was told.
 
 from dataclasses import dataclass, field, replace
 
-from archbias import families
 from archbias.denoise import Spec
 from archbias.errors import InputError
 from archbias.nets.resnet import ResNet
 from archbias.nets.train import Train
 from archbias.nets.unet import UNet
 from archbias.posteriors.ideal import Ideal
+from archbias.posteriors.masked import Masked
 from archbias.posteriors.score_machines import BBELS, ELS, LS
 from archbias.regressions.linear import Linear
 from archbias.study import Cell, Images, Study, crossed, steps
 from archbias.study.crossed import FOUND, Row, Theory
 
+JACOBIAN = Masked(mask="jacobian", shared=True, power=0.5)
+OURS = "jacobian masks, calibrated"
+OUR_SETTINGS = ("power", "rho", "radius")
 BORDERS = ("els", "bbels")  # of these two a row is answered by the machine of its border
 
 
@@ -41,6 +44,9 @@ def _theories() -> dict[str, Spec]:
         "ls, held-out": LS(),
         "els": ELS(),
         "bbels": BBELS(),
+        "wiener masks": Masked(),
+        "jacobian masks": JACOBIAN,
+        OURS: JACOBIAN,
     }
 
 
@@ -50,8 +56,10 @@ class Settings(crossed.Settings):
 
     theories: by label; "wiener" must be among them, for all are measured against it. Another one
         joins with `--set theories.NAME=FAMILY(...)`.
-    found: how the scale of a theory is found, by its label (`archbias.study.crossed.FOUND`);
-        those not named are taken as they are given.
+    found: how the free settings of a theory are found, by its label
+        (`archbias.study.crossed.theories`); those not named are taken as they are given.
+    free: which settings `least` finds, by the theory's label; the window without it.
+    mask_points: images on which a network's Jacobian is measured, at `levels` noise levels.
     levels, points: noise levels of the one-step comparison, and images of each kind; no more than
         `held_out`.
     """
@@ -75,13 +83,16 @@ class Settings(crossed.Settings):
             "ls, held-out": "held-out",
             "els": "monotone",
             "bbels": "monotone",
+            OURS: "least",
         }
     )
+    free: dict[str, tuple[str, ...]] = field(default_factory=lambda: {OURS: OUR_SETTINGS})
     seeds: int = 64
     fit_seeds: int = 6
     held_out: int = 16
     levels: int = 10
     points: int = 16
+    mask_points: int = 2
 
 
 def grid(settings: Settings) -> list[Cell]:
@@ -104,23 +115,24 @@ def row_cells(row: Row, settings: Settings) -> list[Cell]:
         )
         for k, seed in enumerate(settings.replicates)
     ]
+    found = [cell for t in theories.values() for cell in crossed.found_for(t, row, settings.fit)]
+    # what asks no network is drawn once for all networks of the set
     drawn = [
-        crossed.reference(row, name, theory.spec)
-        if theory.found == "given"
-        else crossed.predicted(row, name, theory)
+        crossed.predicted(row, name, theory)
+        if theory.found != "given" or theory.own
+        else crossed.reference(row, name, theory.spec)
         for name, theory in theories.items()
     ]
     stepped = [
-        steps.stepped(
-            row, name, theory, told(theory), levels=settings.levels, points=settings.points
-        )
+        steps.stepped(row, name, theory, levels=settings.levels, points=settings.points)
         for name, theory in theories.items()
     ]
     return [
         mean,
         crossed.network(row),
         *ceilings,
-        *scales(row, theories, settings),
+        crossed.measured(row, settings.levels, settings.mask_points),
+        *found,
         *drawn,
         crossed.compared(row, [*ceilings, *drawn, mean], also=(crossed.by_region,)),
         steps.states(row, settings.levels, settings.points),
@@ -131,29 +143,14 @@ def row_cells(row: Row, settings: Settings) -> list[Cell]:
 def theories_of(row: Row, settings: Settings) -> dict[str, Theory]:
     """The theories that answer a row, by label."""
     other = {*BORDERS} - {crossed.border_machine(row.maker)}
-    return {
-        name: Theory(spec=spec, found=settings.found.get(name, "given"))
-        for name, spec in settings.theories.items()
-        if name not in other
-    }
-
-
-def scales(row: Row, theories: dict[str, Theory], settings: Settings) -> list[Cell]:
-    """The cells that find the scales of the row's theories, none on a judged seed."""
-    made = []
-    for theory in theories.values():
-        if theory.found == "held-out":
-            made.append(crossed.held_out(row, theory.fitted, settings.fit))
-        elif theory.found in ("cosine", "monotone"):
-            made.append(crossed.calibrated(row, theory.fitted, settings.fit))
-    return made
-
-
-def told(theory: Theory) -> str:
-    """What of the network a theory is told."""
-    knows = ["its padding"] if families.name_of(theory.spec) in BORDERS else []
-    knows += ["a scale"] if theory.found in ("cosine", "monotone") else []
-    return " and ".join(knows) or "nothing"
+    found = {}
+    for name, spec in settings.theories.items():
+        if name not in other:
+            how = settings.found.get(name, "given")
+            # only what `least` finds is kept under the theory's own label
+            own = {"free": settings.free.get(name, ("window",)), "like": name}
+            found[name] = Theory(spec=spec, found=how, **(own if how == "least" else {}))
+    return found
 
 
 def _check(settings: Settings) -> None:
@@ -165,7 +162,7 @@ def _check(settings: Settings) -> None:
     for name, how in settings.found.items():
         if name not in settings.theories or how not in FOUND:
             raise InputError(
-                f"found says how the scale of a theory is found, of {', '.join(FOUND)}, got "
+                f"found says how the settings of a theory is found, of {', '.join(FOUND)}, got "
                 f"{name}={how!r}; the theories are {', '.join(settings.theories)}"
             )
     if not 1 <= settings.points <= settings.held_out:
@@ -203,6 +200,7 @@ STUDY = Study(
             "held_out": 4,
             "levels": 3,
             "points": 3,
+            "mask_points": 1,
         },
         "bundled": {"sets": ("fashion_mnist",)},
         "laptop": {},

@@ -9,10 +9,22 @@ import torch
 import archbias
 from archbias import study
 from archbias.errors import InputError
-from archbias.metrics import compare
+from archbias.metrics import compare, health
 from archbias.metrics.paired import holm, paired
 from archbias.posteriors.ideal import Ideal
+from archbias.posteriors.masked import Masked
+from archbias.posteriors.measured import of_network
+from archbias.regressions.linear import Linear
 
+TOLD = {
+    "ideal": "nothing",
+    "ls": "a scale",
+    "ls, held-out": "nothing",
+    "bbels": "its padding and a scale",
+    "wiener masks": "nothing",
+    "jacobian masks": "its Jacobian",
+    "jacobian masks, calibrated": "its Jacobian and a scale",
+}
 FOLDER = Path(__file__).parents[2] / "studies" / "arena"
 
 
@@ -68,19 +80,41 @@ def test_the_laptop_judges_at_least_64_seeds_and_fits_on_others(asked):
 @pytest.mark.slow
 def test_one_step_is_the_distance_of_theory_and_network(ran):
     folder, settings, tree = ran
-    row = "fashion_mnist unet"
-    images = settings.fashion_mnist.load()
+    row, images = "fashion_mnist unet", settings.fashion_mnist.load()
     network = archbias.families.load(folder / "models" / f"{row}.safetensors")
-    theory, noise = Ideal().fit(images), archbias.seeds.normal(range(700_000, 700_003), (1, 12, 12))
+    theory, wiener = Ideal().fit(images), study.crossed.theory_of(Linear(), images, True)
+    noise = archbias.seeds.normal(range(700_000, 700_003), (1, 12, 12))
     steps = tree["steps"]["step_error"].sel(family=row, predictor="ideal", kind="training")
+    shares = study.steps.share(tree["steps"].to_dataset())
     for sigma in steps["sigma"].values.tolist():
         y, labels = images.images[:3] + sigma * noise, images.labels[:3]
-        apart = theory(y, sigma, labels).double() - network(y, sigma, labels).double()
-        want = apart.square().mean((1, 2, 3)).numpy()
+        drawn, said = network(y, sigma, labels), theory(y, sigma, labels)
+        want = (said.double() - drawn.double()).square().mean((1, 2, 3)).numpy()
         np.testing.assert_allclose(steps.sel(sigma=sigma).values, want, rtol=1e-4)
-    assert tree["steps"]["step_error"].sel(predictor="wiener").notnull().all()
-    shares = study.steps.share(tree["steps"].to_dataset())
-    np.testing.assert_allclose(shares.sel(predictor="wiener"), 1)
+        share = health.share(drawn, said, wiener(y, sigma, labels)).value
+        found = shares.sel(family=row, predictor="ideal", kind="training", sigma=sigma)
+        assert float(found) == pytest.approx(share, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_the_theory_told_the_jacobian_is_fitted_to_the_networks_masks(ran):
+    folder, settings, tree = ran
+    images, row = settings.fashion_mnist.load(), "fashion_mnist unet"
+    network = archbias.families.load(folder / "models" / f"{row}.safetensors")
+    levels = tree["sight"]["sigma"].values.tolist()
+    unseen = settings.fashion_mnist.unseen(1)
+    masks = of_network(network, unseen, levels, points=1)
+    spec = Masked(mask="jacobian", shared=True, power=0.5)
+    theory = spec.fit(images, masks=masks)
+    labels = torch.tensor([images.classes[s] for s in range(settings.seeds)])
+    start = archbias.seeds.normal(range(settings.seeds), images.shape)
+    want = archbias.sample.ddim(theory, start, settings.sigmas, labels=labels)
+    predicted = tree["fashion_mnist/predictions/prediction"]
+    found = predicted.sel(family="unet", predictor="jacobian masks")
+    np.testing.assert_allclose(found.values, want.numpy(), atol=1e-4)
+    values = tree["settings"]["value"].sel(family=row, theory="jacobian masks, calibrated")
+    assert set(np.unique(values.sel(setting="radius"))) <= {0, 1, 2}
+    assert not set(tree["settings"]["fit_seed"].values) & set(range(settings.seeds))
 
 
 @pytest.mark.slow
@@ -106,13 +140,8 @@ def test_tables_say_what_was_told_and_figures_draw(asked, ran):
         figure.canvas.draw()
     table = made.summary(tree).set_index(["row", "theory"])
     row = "fashion_mnist unet"
-    told = {t: table.loc[(row, t), "told"] for t in ("ideal", "ls", "ls, held-out", "bbels")}
-    assert told == {
-        "ideal": "nothing",
-        "ls": "a scale",
-        "ls, held-out": "nothing",
-        "bbels": "its padding and a scale",
-    }
+    told = {t: table.loc[(row, t), "told"] for t in TOLD}
+    assert told == TOLD
     r = tree["agreement"]["r"].sel(family=row)
 
     def of(predictor, at=row):
