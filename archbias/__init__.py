@@ -24,6 +24,7 @@ _FROM = {
     "open_study": "store",
     "InputError": "errors",
     "SCHEDULES": "posteriors.windows",
+    "watch": "watching",
 }
 _MODULES = [
     "adapters",

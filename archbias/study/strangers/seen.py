@@ -70,7 +70,9 @@ def healthy(known: str, name: str, asked: Asked) -> Cell:
             "wiener": Linear().fit(rest),
             "ideal": Ideal().fit(images),
         }
-        sigmas = asked.sigmas(known, asked.health_levels)[:-1]
+        ends = asked.sigmas(known, asked.steps)[[0, -2]].tolist()
+        sigmas = torch.logspace(*np.log10(ends).tolist(), asked.health_levels, dtype=torch.float64)
+        sigmas = sigmas.clamp(ends[1], ends[0])  # rounding must not leave the trained range
         error = torch.empty(len(makers), len(sigmas))
         for k, level in enumerate(sigmas.tolist()):
             y = x + level * seeds.normal(range(len(x)), images.shape, stream=STREAM)
