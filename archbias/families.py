@@ -26,10 +26,13 @@ from .nets.mlp import MLP, PatchMLP
 from .nets.resnet import ResNet
 from .nets.shallow import Shallow
 from .nets.unet import UNet
+from .posteriors.golden import Golden
 from .posteriors.graded import Graded
 from .posteriors.ideal import Ideal
 from .posteriors.masked import Masked
+from .posteriors.patch_composite import PatchComposite
 from .posteriors.score_machines import BBELS, ELS, ES, LS
+from .posteriors.smoothed import Smoothed
 from .regressions.bottleneck import Bottleneck
 from .regressions.linear import Linear
 from .regressions.polynomial import Polynomial
@@ -44,6 +47,9 @@ FAMILIES: dict[str, type[Spec]] = {
     "bbels": BBELS,
     "graded": Graded,
     "masked": Masked,
+    "smoothed": Smoothed,
+    "patch_composite": PatchComposite,
+    "golden": Golden,
     "linear": Linear,
     "polynomial": Polynomial,
     "power_features": PowerFeatures,

@@ -6,12 +6,8 @@
 m = 1 is the ideal denoiser, m = the window of p the local score machine; `masks` has the others.
 With rho = 0 no source moves.
 
-One score is one product M Z of the mask (P, X) with the squared differences Z (X, N), summed over
-the colours where these share the mask: P X N multiplications, whatever C. Z holds no negative
-number, so the product keeps a relative accuracy: float32 logits are off by less than 1e-6 of
-themselves, 1e-3 nats where a noisy image of 3 x 32 x 32 has one or two thousand. Above sigma = 1
-the constant y^2 is left out first and pixels are centred by the mean image, so that what is summed,
-and its rounding, shrinks with 1 / sigma. For float64 input all of it is float64.
+One score is one product of the mask (P, X) with the squared differences (X, N): P X N
+multiplications, whatever C, when the colours share the mask. `gaps` says how it rounds.
 
 The softmax runs over the whole training set at once. The code released with the source averages
 the softmaxes of its mini-batches (`WeightedStreamingSoftmax`), which is another function for every
@@ -42,6 +38,7 @@ from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError, nearest
 from ..regressions.moments import principal
 from . import masks as shapes
+from .gaps import centre_of, logits_of, positions_first
 from .levels import Schedule, at, check
 from .masks import Masks
 from .moves import check_moves, moves
@@ -54,7 +51,6 @@ if TYPE_CHECKING:
 MASKS = ("window", "wiener", "energy", "jacobian")
 BLOCK = 2**24  # numbers of the largest array made for one product (64 MB in float32)
 KEEP = 2**28  # bytes of masks kept between calls, the least used go first
-SQUARES = 1.0  # noise level up to which float32 sums squared differences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +215,7 @@ class MaskedDenoiser(Denoiser):
             images = self._tensors["images"]
             if label is not None:
                 images = images[self._tensors["labels"] == label]
-            self._laid[key] = images.flatten(2).permute(2, 1, 0).to(y.device, y.dtype).contiguous()
+            self._laid[key] = positions_first(images, y)
         return self._laid[key]
 
     def _mean(self, y: Tensor, sigma: Tensor, level: float, phi: Tensor) -> Tensor:
@@ -228,12 +224,10 @@ class MaskedDenoiser(Denoiser):
         pixels = y[0].numel()
         own = len(sight.mask) == pixels  # channels share a mask
         noisy = y.flatten(1).T[..., None]
-        centre = None
-        if y.dtype != torch.float64 and level > SQUARES:
-            centre = phi.mean(2, keepdim=True)
+        centre = centre_of(phi, level)
         top = total = mean = None
         for block, prior in self._sources(phi, sight):
-            logits = _logits(noisy, block, centre, sight.mask, own) / (2 * sigma**2)
+            logits = logits_of(noisy, block, centre, sight.mask, own) / (2 * sigma**2)
             logits = logits.reshape(pixels, -1, block.shape[2]) + prior
             best = logits.detach().amax(2, keepdim=True)
             change = None
@@ -311,25 +305,6 @@ class MaskedDenoiser(Denoiser):
         if spec.mask == "wiener":
             return shapes.threshold(energy, at(spec.share, level), spec.index, spec.largest)
         return shapes.fewest(energy, at(spec.share, level))
-
-
-def _logits(y: Tensor, phi: Tensor, centre: Tensor | None, mask: Tensor, own: bool) -> Tensor:
-    """-sum_x m_p(x) (y - phi)^2, less the constant m y^2 where a centre is given: (P, n)."""
-    if own:  # colour by colour, which makes no array larger than what is kept
-        colours = range(phi.shape[1])
-        gaps = sum(_gap(y[:, c], phi[:, c], None if centre is None else centre[:, c])
-                   for c in colours)  # fmt: skip
-    else:
-        gaps = _gap(y, phi, centre).flatten(0, 1)
-    return -(mask @ gaps)
-
-
-def _gap(y: Tensor, phi: Tensor, centre: Tensor | None) -> Tensor:
-    """(y - phi)^2, or what of it depends on phi."""
-    if centre is None:
-        return (y - phi).square()
-    z = phi - centre
-    return z * (z - 2 * (y - centre))
 
 
 def _free(place: Tensor, move: int, size: int, reach: Tensor) -> Tensor:

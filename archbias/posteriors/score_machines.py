@@ -32,6 +32,7 @@ from torch import Tensor
 
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError
+from .told import scale, with_padding
 from .windows import (
     Beliefs,
     Geometry,
@@ -142,6 +143,11 @@ class LS(_Windowed):
     def __post_init__(self):
         _check(self.window)
 
+    @property
+    def told(self) -> str:
+        """What of a network this theory is told."""
+        return scale(self.window)
+
     def geometry(self, sigma: float, height: int, width: int) -> Geometry:
         return geometry("ls", _window(self.window, sigma), height, width)
 
@@ -166,6 +172,11 @@ class ELS(_Windowed):
                 f"wrap must be True or False, got {self.wrap!r}; use wrap=True for the definition"
             )
 
+    @property
+    def told(self) -> str:
+        """What of a network this theory is told."""
+        return with_padding(self.window)
+
     def geometry(self, sigma: float, height: int, width: int) -> Geometry:
         return geometry(
             "els" if self.wrap else "inside", _window(self.window, sigma), height, width
@@ -184,6 +195,11 @@ class BBELS(_Windowed):
 
     def __post_init__(self):
         _check(self.window)
+
+    @property
+    def told(self) -> str:
+        """What of a network this theory is told."""
+        return with_padding(self.window)
 
     def geometry(self, sigma: float, height: int, width: int) -> Geometry:
         return geometry("bbels", _window(self.window, sigma), height, width)

@@ -9,7 +9,7 @@ import torch
 from archbias import families
 from archbias.data import ImageSet
 from archbias.errors import InputError
-from archbias.posteriors import masked, masks
+from archbias.posteriors import gaps, masked, masks
 from archbias.posteriors.ideal import Ideal
 from archbias.posteriors.levels import Schedule
 from archbias.posteriors.masked import Masked
@@ -157,10 +157,10 @@ def test_float32_logits_are_off_by_little(level):
     y = noisy(data, level, 1)[0].flatten(1).T[..., None]
     phi = data.images.flatten(2).permute(2, 1, 0)
     mask = torch.rand(200, 1024, generator=torch.Generator().manual_seed(3))
-    centre = phi.mean(2, keepdim=True) if level > masked.SQUARES else None
+    centre = phi.mean(2, keepdim=True) if level > gaps.SQUARES else None
     wide = [v if v is None else v.double() for v in (y, phi, centre, mask)]
-    want = masked._logits(*wide, True) / (2 * level**2)
-    got = masked._logits(*[v if v is None else v.float() for v in wide], True) / (2 * level**2)
+    want = gaps.logits_of(*wide, True) / (2 * level**2)
+    got = gaps.logits_of(*[v if v is None else v.float() for v in wide], True) / (2 * level**2)
     near = want > want.amax(1, keepdim=True) - 20  # the rest has no weight
     error = (got - want)[near].abs()
     assert error.max() < 1e-3 / max(level, 1)
