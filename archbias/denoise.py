@@ -14,6 +14,7 @@ A new family is one file: a `Spec` with `fit` and `rebuild`, and a `Denoiser` wi
 from __future__ import annotations
 
 import abc
+import functools
 import html
 import math
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,6 +60,22 @@ class Spec(abc.ABC):
     summary: ClassVar[str] = ""  # one line for `archbias list`
     trained: ClassVar[bool] = False  # fitted by gradient descent, not in closed form
 
+    def __init_subclass__(cls) -> None:
+        """Settings are plain numbers before the family checks them, whatever library counted."""
+        super().__init_subclass__()
+        if "__post_init__" in vars(cls):
+            check = cls.__post_init__
+
+            @functools.wraps(check)
+            def __post_init__(self) -> None:
+                plain_fields(self)
+                check(self)
+
+            cls.__post_init__ = __post_init__
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
+
     @abc.abstractmethod
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> Denoiser:
         """Fit to the images. The result depends on the spec and the images alone, never on the
@@ -67,6 +85,22 @@ class Spec(abc.ABC):
     @abc.abstractmethod
     def rebuild(self, state: dict[str, Tensor]) -> Denoiser:
         """The denoiser whose `state()` this is."""
+
+
+def plain(value: Any) -> Any:
+    """Scalars of NumPy and torch as Python's own, also inside tuples, lists and dictionaries."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray | Tensor) and not value.ndim):
+        return value.item()
+    if type(value) in (tuple, list):
+        return type(value)(plain(v) for v in value)
+    return {k: plain(v) for k, v in value.items()} if type(value) is dict else value
+
+
+def plain_fields(settings: Any) -> None:
+    """Every field of a frozen dataclass through `plain`, for its `__post_init__`."""
+    for f in fields(settings):
+        if f.init:
+            object.__setattr__(settings, f.name, plain(getattr(settings, f.name)))
 
 
 def to_json(spec: Any) -> Any:
@@ -79,7 +113,7 @@ def to_json(spec: Any) -> Any:
         return [to_json(v) for v in spec]
     if isinstance(spec, dict):
         return {str(k): to_json(v) for k, v in spec.items()}
-    return spec
+    return plain(spec)
 
 
 def from_json(cls: type, value: dict[str, Any]) -> Any:

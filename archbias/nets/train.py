@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..denoise import plain_fields
 from ..errors import InputError, nearest
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -100,6 +101,7 @@ class Train:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         for name, known in (
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from ..data.limits import check_memory
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError, nearest
 from . import moments
@@ -81,13 +82,11 @@ class Bottleneck(Spec):
             )
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> BottleneckDenoiser:
+        moments.check_rank(self.rank, images.images)
+        if self.kind == "mixture":
+            self._affordable(len(images))
         mean, basis, variances = moments.principal(images.images)
-        if self.rank > len(variances):
-            raise InputError(
-                f"rank must be at most {len(variances)}, the dimensions these {len(images)} images "
-                f"span, got {self.rank}; "
-                "take fewer or more images"
-            )
+        moments.check_rank(self.rank, images.images, len(variances))
         state = {"mean": mean, "basis": basis[:, : self.rank].contiguous()}
         if self.kind == "linear":
             return self.rebuild(state | {"variances": variances[: self.rank]})
@@ -105,17 +104,22 @@ class Bottleneck(Spec):
             state |= {"images": images.images}
         return self.rebuild(state)
 
+    def _affordable(self, n: int) -> None:
+        """A mixture has at most one component per image, and its covariances fit into memory."""
+        if self.components > n:
+            raise InputError(
+                f"wanted at most one component per image, got {self.components} for {n} images; "
+                "take fewer"
+            )
+        size = (3, self.components, self.rank, self.rank)
+        check_memory(size, 8, "the mixture's covariances", "take a smaller rank, fewer components")
+
     def rebuild(self, state: dict[str, Tensor]) -> BottleneckDenoiser:
         return KINDS[self.kind](self, tuple(state["mean"].shape), state)
 
 
 def _mixture(codes: Tensor, components: int, seed: int) -> dict[str, Tensor]:
     """EM on the codes (N, r): weights (K,), centres (K, r), spreads l (K, r), axes Q (K, r, r)."""
-    if components > len(codes):
-        raise InputError(
-            f"wanted at most one component per image, got {components} for {len(codes)} images; "
-            "take fewer"
-        )
     from sklearn.mixture import GaussianMixture
 
     scale = codes.var(0, correction=0).mean().sqrt()  # EM regularises in units of pixels otherwise

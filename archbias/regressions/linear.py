@@ -107,13 +107,10 @@ class Linear(Spec):
                 "take a smaller odd one, or constraint='equivariant' for the whole torus"
             )
         if self.constraint is None:
+            rank = self.rank or 0
+            moments.check_rank(rank, x)
             mean, basis, variances = moments.principal(x)
-            if self.rank is not None and self.rank > len(variances):
-                raise InputError(
-                    f"rank must be at most {len(variances)}, the dimensions these {len(x)} images "
-                    f"span, got {self.rank}; "
-                    "take fewer or more images"
-                )
+            moments.check_rank(rank, x, len(variances))
             state = {
                 "mean": mean,
                 "basis": basis[:, : self.rank].contiguous(),

@@ -16,6 +16,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..data.limits import check_memory
+from ..errors import InputError
+
 CHUNK = 4096  # images held in float64 at once
 
 
@@ -29,14 +32,34 @@ class Principal(NamedTuple):
     variances: Tensor
 
 
+def span(images: Tensor) -> int:
+    """The most dimensions images (N, C, H, W) can vary in, min(N - 1, C H W)."""
+    return min(len(images) - 1, images[0].numel())
+
+
+def check_rank(rank: int, images: Tensor, most: int | None = None) -> None:
+    """An InputError unless images (N, C, H, W) can have `rank` principal axes.
+
+    Args:
+        most: how many they have; None, before they are computed, how many they can have.
+    """
+    most = span(images) if most is None else most
+    if rank > most:
+        raise InputError(
+            f"rank must be at most {most}, the dimensions these {len(images)} images span, got "
+            f"{rank}; take fewer or more images"
+        )
+
+
 def principal(images: Tensor) -> Principal:
     """Mean, principal axes and variances (divided by N) of images (N, C, H, W).
 
     Axes whose variance is rounding (at most max(N, d) * eps of the largest) are left out, so r <=
-    min(N - 1, d).
+    min(N - 1, d). Memory is about 3 N d doubles, or 3 d^2 where d is smaller than N.
     """
     n, shape = len(images), images.shape[1:]
     d = shape.numel()
+    check_memory((3, min(n, d), d), 8, "principal axes", "resize the images or take fewer")
     mean = sum(chunk.double().sum(0) for chunk in images.split(CHUNK)) / n
     if d > n:
         rows = images.double().flatten(1).sub_(mean.flatten())
@@ -77,6 +100,8 @@ def window_of(r: Tensor, k: int) -> Tensor:
     (C, C, H, W).
     """
     c, _, h, w = r.shape
+    m = k * k * c
+    check_memory((3, m, m), 8, f"the covariance of a {k}x{k} window", "take a smaller window")
     at = torch.arange(k)
     rows, columns = (at[:, None] - at[None, :]) % h, (at[:, None] - at[None, :]) % w
     # (C, C, k, k, k, k), covariance at a - b
@@ -91,6 +116,8 @@ def neighbours(images: Tensor, k: int) -> tuple[Tensor, Tensor]:
     K[p, x + k - 1] = cov(pixel p, pixel p + x); zero where p + x is outside the image.
     """
     n, c, h, w = images.shape
+    whole = (h, w, 2 * k - 1, 2 * k - 1, c, c)
+    check_memory(whole, 8, "the covariances of neighbours", "take a smaller window")
     mean = sum(chunk.double().sum(0) for chunk in images.split(CHUNK)) / n
     out = torch.zeros(h, w, 2 * k - 1, 2 * k - 1, c, c, dtype=torch.float64)
     for chunk in images.split(CHUNK):

@@ -38,7 +38,7 @@ from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError
 from .hermite import Basis, MomentBasis, pure_powers, total_degree, values
-from .moments import principal
+from .moments import principal, span
 
 MOST_FEATURES = 1000
 KEPT_LEVELS = 256
@@ -74,6 +74,8 @@ class Polynomial(Spec):
             )
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> PolynomialDenoiser:
+        if not self.separable:
+            self._affordable(min(self.components, span(images.images)))
         mean, axes, variances = principal(images.images)
         r = min(self.components, len(variances))
         w = (images.images.double() - mean).flatten(1) @ axes[:, :r] / variances[:r].sqrt()
@@ -83,7 +85,6 @@ class Polynomial(Spec):
                 [math.sqrt(math.factorial(k)) for k in range(2 * self.degree + 1)]
             )
         else:
-            self._affordable(r)
             moments = _moment_basis(r, self.degree).moments(w)
         state = {
             "mean": mean,

@@ -31,9 +31,10 @@ from torch.nn import functional as F
 
 from .. import noise
 from ..data import ImageSet
+from ..data.limits import check_memory
 from ..denoise import Denoiser, Runtime
 from ..errors import InputError
-from .powers import Powers, features, projections
+from .powers import Powers, check_size, features, projections
 
 PUBLISHED = (64, 55, 45, 35, 27, 21, 15, 11, 7, 3)
 GRID = 5
@@ -107,6 +108,10 @@ class PowerPatchesDenoiser(Denoiser):
                 f"windows must fit into {self.h}x{self.w} images, got {max(self.windows)}; leave "
                 "them out to scale the published list"
             )
+        check_size(spec.features, self.shape[0] * max(self.windows) ** 2)
+        if not spec.shared:
+            size = (self.h * self.w, self.shape[0], spec.features)
+            check_memory(size, 8, "the regressions of all pixels", "lower features, or share them")
         self.sigmas = spec.sigmas or tuple(noise.cosine(len(self.windows))[:-1].tolist())
         self._fitted = lru_cache(KEPT_LEVELS)(self._pooled if spec.shared else self._apart)
         self._rows: dict[int, Tensor] = {}

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..data.limits import check_memory
 from ..denoise import Spec
 from ..errors import InputError
 from ..seeds import generator
@@ -39,8 +40,15 @@ def projections(rows: int, width: int, seed: int) -> Tensor:
     """R: (rows, width), standard normal over sqrt(width), float64; a function of its arguments
     alone.
     """
+    check_size(rows, width)
     draws = generator(seed).standard_normal((rows, width))
     return torch.from_numpy(draws) / math.sqrt(width)
+
+
+def check_size(rows: int, width: int) -> None:
+    """An InputError where R, or the covariance of its features, would not fit into memory."""
+    check_memory((rows, width), 8, "the random projections", "lower features")
+    check_memory((4, rows, rows), 8, "the features' covariance", "lower features")
 
 
 def features(projected: Tensor, degree: int, normalize: bool) -> Tensor:
