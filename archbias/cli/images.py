@@ -9,6 +9,8 @@ from rich.table import Table
 from ..errors import InputError, nearest
 from .shared import out, path
 
+SHOWN = 20  # groups of duplicates that are printed
+
 
 def add(command) -> None:
     """The commands of this file."""
@@ -21,7 +23,10 @@ def add(command) -> None:
     p.add_argument(
         "--seed", type=int, help="draw the images with this seed instead of taking the first"
     )
-    p.add_argument("--crop", help="prepare: centre or none, instead of the set's usual one")
+    p.add_argument("--crop", help="centre or none, instead of the set's usual one")
+    p.add_argument(
+        "--duplicates", action="store_true", help="show: find images that repeat another one"
+    )
     p.add_argument("--out", type=path, help="prepare: the npz file to write")
     p.add_argument(
         "--mirror",
@@ -50,6 +55,9 @@ def _data(a: argparse.Namespace) -> int:
     if a.action == "show":
         for key, value in data.describe(a.name, a.root).items():
             out.print(f"{key:>10}  {value}", markup=False)
+        if a.duplicates:
+            images = data.load(a.name, root=a.root, n=a.n, size=a.size, seed=a.seed, crop=a.crop)
+            _duplicates(data.duplicates(images))
     elif a.action == "fetch":
         for path in data.fetch(a.name, a.root, mirror=a.mirror, progress=not a.quiet):
             out.print(f"have {path}", markup=False)
@@ -57,3 +65,23 @@ def _data(a: argparse.Namespace) -> int:
         path = data.prepare(a.name, a.root, n=a.n, size=a.size, seed=a.seed, crop=a.crop, out=a.out)
         out.print(f"wrote {path}", markup=False)
     return 0
+
+
+def _duplicates(found) -> None:
+    """The groups of images that repeat each other, the nearest first."""
+    out.print(found.finding, markup=False)
+    for group in found.groups[:SHOWN]:
+        words = [
+            f"{name} ({d:.3g}{', reflected' if mirror else ''})"
+            for name, d, mirror in zip(group.ids, group.distances, group.reflected, strict=True)
+        ]
+        out.print(f"  {'  '.join(words[:8])}{'  ...' if len(words) > 8 else ''}", markup=False)
+    if found.groups:
+        out.print(
+            f"  in brackets the distance to the nearest of the group, where {found.typical:.3g} "
+            "is typical of the set",
+            markup=False,
+        )
+    if len(found.groups) > SHOWN:
+        more = len(found.groups) - SHOWN
+        out.print(f"  {more} more groups: archbias.data.duplicates(images) has them all")

@@ -4,6 +4,17 @@ from .catalogue import describe, load, prepare, sources
 from .download import fetch
 from .images import ImageSet
 from .manifest import Manifest
+from .near import duplicates
 from .source import data_root
 
-__all__ = ["ImageSet", "Manifest", "data_root", "describe", "fetch", "load", "prepare", "sources"]
+__all__ = [
+    "ImageSet",
+    "Manifest",
+    "data_root",
+    "describe",
+    "duplicates",
+    "fetch",
+    "load",
+    "prepare",
+    "sources",
+]

@@ -144,6 +144,7 @@ def _read(
         listing.set or about.name,
         [*listing.transform, *notes],
         were_bytes=were_bytes,
+        stack=5,
     )
 
 
@@ -153,36 +154,37 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def describe(name: str, root: str | Path | None = None) -> dict[str, str]:
-    """One line each: summary, licence, home, cite, files, and whether the set is at hand (in
-    `root`, if given).
+    """One line each: summary, licence, home, cite, files, whether the set is at hand (in `root`, if
+    given), and then what was found there and what beside it is left out.
     """
     about = named(name)
     files = [f"{f.name} ({f.megabytes:g} MB, {f.hash})" for f in about.files]
-    return {
+    at_hand, listing = _at_hand(about, root)
+    told = {
         "name": name,
         "summary": about.summary,
         "licence": about.licence,
         "home": about.home,
         "cite": about.cite,
         "files": ", ".join(files) or "none to fetch",
-        "at_hand": _at_hand(about, root),
+        "at_hand": at_hand,
     }
+    if listing is not None:
+        told |= {"found": listing.found, "left_out": listing.left_out or "nothing"}
+    return told
 
 
-def _at_hand(about: Source, root: str | Path | None) -> str:
+def _at_hand(about: Source, root: str | Path | None) -> tuple[str, Listing | None]:
     if about.manual and root is None:
-        return about.manual
+        return about.manual, None
     try:
         listing = about.listing(root)
     except InputError as error:
-        return (
-            f"no: {about.remedy(root)}"
-            if not any(p.exists() for p in about.places(root))
-            else f"no: {error}"
-        )
+        there = any(p.exists() for p in about.places(root))
+        return f"no: {error if there else about.remedy(root)}", None
     if root is None and about.embedded:
-        return f"{len(listing.ids)} images, bundled"
-    return f"{len(listing.ids)} images in {listing.origin}"
+        return f"{len(listing.ids)} images, bundled", listing
+    return f"{len(listing.ids)} images in {listing.origin}", listing
 
 
 def prepare(

@@ -120,7 +120,7 @@ def pixels(image: np.ndarray, name: str) -> None:
         )
 
 
-def suspicions(x: Tensor, name: str, *, were_bytes: bool, level: int = 2) -> None:
+def suspicions(x: Tensor, name: str, *, were_bytes: bool, stack: int = 2) -> None:
     """Warnings about pixels that are allowed and yet hardly meant.
 
     Floats of which none is negative are what torchvision's ToTensor leaves; a set that is nearly
@@ -129,7 +129,7 @@ def suspicions(x: Tensor, name: str, *, were_bytes: bool, level: int = 2) -> Non
     Args:
         x: (N, C, H, W) in [-1, 1]; fewer than 1000 values say nothing.
         were_bytes: whether x was mapped from bytes, which cannot have that slip.
-        level: stack level of the warning.
+        stack: how many calls above this one the warning points at.
     """
     if x.numel() < ENOUGH:
         return
@@ -138,13 +138,13 @@ def suspicions(x: Tensor, name: str, *, were_bytes: bool, level: int = 2) -> Non
     if share > ONE_VALUE:
         warnings.warn(
             f"{share:.2%} of the pixels of {name} are {value:g}; look at the files before fitting",
-            stacklevel=level + 1,
+            stacklevel=stack,
         )
     elif low >= 0 and not were_bytes:
         warnings.warn(
             f"all pixels of {name} lie in [{low:.3g}, {high:.3g}], as torchvision's ToTensor "
             "leaves them, and pixels are expected in [-1, 1]; give x * 2 - 1",
-            stacklevel=level + 1,
+            stacklevel=stack,
         )
 
 

@@ -91,10 +91,11 @@ class ImageSet:
         transform: Sequence[str],
         *,
         were_bytes: bool,
+        stack: int = 4,
     ) -> ImageSet:
         """A set that owns x, (N, C, H, W) float32: refused or doubted as `from_array` says."""
         checks.floats(x, name, ids)
-        checks.suspicions(x, name, were_bytes=were_bytes, level=3)
+        checks.suspicions(x, name, were_bytes=were_bytes, stack=stack)
         labels = None if labels is None else checks.labels(labels, ids, name)
         return cls(x, tuple(ids), labels, name, tuple(transform))
 

@@ -92,5 +92,7 @@ def from_array(
             yield f"{origin} image {ids[i]}", images[i]
 
     n, h, w, c = images.shape
-    found = f"{n} images of {c}x{h}x{w}, {images.dtype}"
+    found = f"{n} images of {c}x{h}x{w}, {images.dtype}" + (
+        ", labels" if labels is not None else ""
+    )
     return Listing(origin, ids, read, labels, found=found, left_out=left_out)
