@@ -1,12 +1,18 @@
 """Shared fixtures: small image sets, and real images where they are at hand."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
 
 torch.set_num_threads(1)
+# what a step takes is timed in each run of the tests, and left out of the user's own record
+os.environ["ARCHBIAS_CACHE"] = tempfile.mkdtemp(prefix="archbias-tests-")
+atexit.register(shutil.rmtree, os.environ["ARCHBIAS_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

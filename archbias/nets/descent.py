@@ -81,6 +81,11 @@ def steps(
             checkpoints stay.
     """
     device = torch.device(runtime.device)
+    if train.precision == "auto":
+        raise InputError(
+            "precision 'auto' is chosen before the first step, got it in the loop; settle it with "
+            "archbias.nets.timing.settled(spec, shape) or choose 'float32'"
+        )
     if train.precision == "fp16" and device.type != "cuda":
         raise InputError(
             f"precision 'fp16' needs a CUDA device, got {runtime.device!r}; use 'bf16' or 'float32'"

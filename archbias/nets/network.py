@@ -36,6 +36,7 @@ from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError, nearest
 from . import descent
 from .batches import Batch, losses
+from .timing import settled
 from .train import WEIGHTS, Train
 
 CONDITIONING = ("told", "per_level", "blind")
@@ -278,6 +279,7 @@ def fit_replicates(
     pictures = images
     images, chart = spec.chart(images)
     images, classes = relabelled(spec, images)
+    spec = settled(spec, images.shape, len(classes), runtime)
     scale = images.images.double().square().mean().sqrt().float()
     loss = loss_of(spec, scale.to(runtime.device))
     fixed = spec.sigmas()

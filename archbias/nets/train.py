@@ -79,7 +79,9 @@ class Train:
     clip: largest norm of a gradient; 0 for no limit.
     noise: law of the noise levels: "cosine" (t uniform in Kamb & Ganguli's schedule, sigma 0.002 to
         80), "lognormal" (Karras et al. 2022: ln sigma ~ N(-1.2, 1.2^2)), "loguniform" (0.01 to 80).
-    precision: "float32", or autocast to "bf16" or "fp16" (CUDA only, with loss scaling).
+    precision: "float32", or autocast to "bf16" or "fp16" (CUDA only, with loss scaling). "auto" is
+        float32 or bf16, whichever a few timed steps show faster on the machine that begins the
+        training; the choice takes its place in the fitted denoiser.
     compile: through `torch.compile`; pays on GPUs and for long runs, needs a C++ compiler on the
         CPU.
     seed: of the initial weights, the batches and the noise.
@@ -106,7 +108,7 @@ class Train:
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
             ("noise", LAWS),
-            ("precision", PRECISIONS),
+            ("precision", (*PRECISIONS, "auto")),
         ):
             if getattr(self, name) not in known:
                 raise InputError(

@@ -27,7 +27,7 @@ SCALES = ("cosine", "monotone", "held-out", "published")
 
 
 def _networks() -> dict[str, Spec]:
-    train = Train(batch=32, steps=1500, precision="bf16")
+    train = Train(batch=32, steps=1500)
     long = replace(train, steps=2500)
     return {
         "resnet": ResNet(depth=6, width=48, train=train),

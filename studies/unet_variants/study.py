@@ -54,7 +54,7 @@ class Settings(cells.Settings):
     crossed: bool = False
     unet: UNet = UNet(
         predicts="image",
-        train=Train(steps=6000, batch=32, learning_rate=4e-3, ema=0.999, precision="bf16"),
+        train=Train(steps=6000, batch=32, learning_rate=4e-3, ema=0.999),
     )
     trainings: int = 2
 
@@ -269,9 +269,7 @@ STUDY = Study(
             "trainings": 3,
             "unet": UNet(
                 predicts="image",
-                train=Train(
-                    steps=50_000, batch=32, learning_rate=1e-3, ema=0.999, precision="bf16"
-                ),
+                train=Train(steps=50_000, batch=32, learning_rate=1e-3, ema=0.999),
             ),
         },
     },

@@ -1,18 +1,23 @@
 """What a cell of a crossed design takes on two cores: estimates, for the plan and the time left.
 
-    training   images x (0.37 ms + multiplications of one evaluation x rate)
+    training   images x multiplications of one evaluation x rate
     a score    of a machine with window and shifts: pairs of pixels of image and training set
                of any other closed form: pixels of the training set
 
-Rates were measured on two Xeon cores with matrix units; on other processors only their ratios
-hold. Nothing here loads an image.
+The rate of a training is timed on this machine, in a few steps of a small network of the same kind
+(`archbias.nets.timing`). Those of closed forms were measured on two Xeon cores; on other processors
+only their ratios hold. Nothing here loads an image.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ... import families
 from ...denoise import Spec
+from ...nets import timing
 from ...nets.resnet import ResNet
+from ...nets.train import Train
 from ...nets.unet import UNet
 from .. import Images
 
@@ -29,8 +34,7 @@ MOVES = 10  # sources a masked theory with moves looks at, on average over a sam
 PULL = 2e-3  # seconds of a network's backward pass for one output pixel
 CORES = 1.8  # what two cores give of one
 CLASSES = 10  # labels of a set that is told them
-PER_IMAGE = 0.37e-3  # seconds of a training image, whatever the network
-RATE = {"bf16": 2.15e-11, "float32": 3.65e-11}  # seconds of a multiplication, 16 channels
+SIDE, BATCH = 32, 4  # of the images whose training is timed
 
 
 def shape_of(images: Images) -> tuple[int, int, int]:
@@ -55,11 +59,26 @@ def score_seconds(spec: Spec, images: Images, labelled: bool = False) -> float:
 
 def training_seconds(spec: Spec, images: Images, labelled: bool = False, draws: int = 0) -> float:
     """Estimated time of a network's training, and of `draws` evaluations more."""
-    wide = max(getattr(spec, "width", 16), getattr(spec, "channels", 16))
-    # kernels of many channels run nearer to the processor's peak
-    rate = RATE[spec.train.precision] * max(0.25, min(1.0, 16 / wide))
-    one = PER_IMAGE + rate * multiplications(spec, shape_of(images), CLASSES * labelled)
+    shape, classes = shape_of(images), CLASSES * labelled
+    kind, small = representative(spec, shape)
+    per_image = timing.step_seconds(kind, small) / kind.train.batch
+    one = per_image * multiplications(spec, shape, classes) / multiplications(kind, small)
     return len(spec.sigmas()) * one * (spec.train.steps * spec.train.batch + draws)
+
+
+def representative(spec: Spec, shape: tuple[int, int, int]) -> tuple[Spec, tuple[int, int, int]]:
+    """A network of the same kind and the images it is timed on: one for all that differ in what
+    the count of multiplications tells.
+    """
+    precision = "float32" if spec.train.precision == "auto" else spec.train.precision
+    train = Train(batch=BATCH, precision=precision)
+    if isinstance(spec, UNet):
+        kind = UNet(channels=spec.channels, normalisation=spec.normalisation, train=train)
+    elif isinstance(spec, ResNet):
+        kind = ResNet(depth=min(spec.depth, 6), width=spec.width, kernel=spec.kernel, train=train)
+    else:
+        return replace(spec, class_labels=False, train=train), shape
+    return kind, (shape[0], SIDE, SIDE)
 
 
 def multiplications(spec: Spec, shape: tuple[int, int, int], classes: int = 0) -> float:
