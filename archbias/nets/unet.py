@@ -83,8 +83,11 @@ class UNet(Network):
 
     @classmethod
     def published(cls, channels: int = 64, levels: int = 3) -> UNet:
-        """The noise-blind UNets of Levine & Weiss: one network for each of ten noise levels,
-        predicting the clean image.
+        """The UNets of Levine & Weiss, noise-blind: one network for each of ten noise levels, given
+        sqrt(abar) x + sqrt(1 - abar) n and predicting the clean image.
+
+        What they vary is `skips`, `padding` and `normalisation` ("bias_free" divides by a running
+        standard deviation and takes off no mean).
         """
         return cls(
             channels=channels,
@@ -92,6 +95,7 @@ class UNet(Network):
             normalisation="batch",
             conditioning="per_level",
             predicts="image",
+            precondition="vp",
         )
 
     @property

@@ -1,4 +1,4 @@
-"""What a step takes and which precision is faster: kept, chosen once, recorded in what is fitted."""
+"""What a step takes and which precision is faster: kept, chosen once, recorded in the denoiser."""
 
 import json
 from dataclasses import replace

@@ -3,11 +3,16 @@ of the bias-free kind.
 """
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
-from archbias import seeds
+from archbias import families, seeds
+from archbias.data import ImageSet
+from archbias.nets.network import fit_replicates, parts
+from archbias.nets.train import Train
 from archbias.nets.unet import UNet
 
 
@@ -21,6 +26,61 @@ def test_published_parameter_counts(channels, count):
     assert spec.conditioning == "per_level"
     assert spec.predicts == "image"
     assert spec.noise_levels == 10
+
+
+@pytest.mark.parametrize(("levels", "count"), [(1, 93_248), (2, 458_560), (3, 1_918_272)])
+def test_published_parameter_counts_by_poolings(levels, count):
+    assert UNet.published(channels=32, levels=levels).parameters((3, 64, 64)) == count
+
+
+def test_the_published_layers():
+    """Averages of 2x2 down, 2x2 transposed up, 3x3 without bias and ReLU between; the input is
+    variance preserving and neither network nor input tells the level."""
+    spec = UNet.published(channels=8, levels=2)
+    net = spec.module((3, 16, 16))
+    kinds = {type(m) for m in net.modules() if not list(m.children())}
+    assert kinds == {nn.Conv2d, nn.BatchNorm2d, nn.AvgPool2d, nn.ConvTranspose2d}
+    for m in net.modules():
+        if isinstance(m, nn.Conv2d):
+            assert (m.kernel_size, m.bias) == ((3, 3), None)
+        if isinstance(m, nn.AvgPool2d):
+            assert (m.kernel_size, m.stride) == (2, 2)
+        if isinstance(m, nn.ConvTranspose2d):
+            assert (m.kernel_size, m.stride, m.bias) == ((2, 2), (2, 2), None)
+    y, sigma = seeds.normal(range(2), (3, 16, 16)), torch.tensor([0.5, 3.0])
+    u, told, skip, _ = parts(spec, y, sigma, torch.tensor(0.4))
+    torch.testing.assert_close(u, y / (1 + sigma**2).sqrt()[:, None, None, None])
+    assert told is None
+    assert skip is None
+
+
+@pytest.mark.parametrize("normalisation", ["batch", "bias_free"])
+@pytest.mark.parametrize("skips", [True, False])
+def test_one_network_a_level_trained_side_by_side_is_one_denoiser(tmp_path, normalisation, skips):
+    images = ImageSet.from_array(seeds.normal(range(12), (1, 8, 8)).tanh())
+    spec = replace(
+        UNet.published(channels=2, levels=1),
+        skips=skips,
+        padding="circular",
+        normalisation=normalisation,
+        noise_levels=3,
+        train=Train(steps=4, batch=4),
+    )
+    together = fit_replicates(spec, images, [0], stack=True)[0]
+    apart = fit_replicates(spec, images, [0], stack=False)[0]
+    families.save(together, tmp_path / "kept.safetensors")
+    kept = families.load(tmp_path / "kept.safetensors")
+    y, sigmas = seeds.normal(range(3), (1, 8, 8)), torch.tensor(spec.sigmas())
+    got = together(y, sigmas.float())
+    assert torch.equal(kept(y, sigmas.float()), got)
+    torch.testing.assert_close(apart(y, sigmas.float()), got, rtol=1e-3, atol=1e-3)
+    for row, sigma in enumerate(spec.sigmas()):  # each level meets its own network alone
+        others = {
+            k: v * 0 if k.startswith("net.") and not k.startswith(f"net.{row}.") else v
+            for k, v in together.state().items()
+        }
+        alone = spec.rebuild(others)(y[row : row + 1], sigma)
+        torch.testing.assert_close(alone, got[row : row + 1])
 
 
 GRID = list(
