@@ -13,6 +13,7 @@ finite       what of samples that diverged?               one rule for NaN and i
 two_sample   are these two sets one distribution?         MMD, energy, sliced Wasserstein,
                                                           classifier; p-values
 frechet      how far are their Gaussians?                 in PCA, random-feature and Inception space
+mifid        the same, larger for copies                  for comparison with other papers
 coverage     does one set fill the other?                 precision, recall, density, coverage,
                                                           Vendi
 realism      could it be an unseen real image?            likelihood, distance, patches, as
@@ -41,6 +42,7 @@ __all__ = [
     "frechet",
     "health",
     "intervals",
+    "mifid",
     "moments",
     "novelty",
     "nulls",

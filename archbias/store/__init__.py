@@ -13,7 +13,7 @@ nor zarr.
 
 from importlib import import_module
 
-from .files import replacing, sweep, write_text
+from .files import replacing, sweep, write_bytes, write_text
 from .provenance import commit, provenance
 
 _FROM = {
@@ -30,7 +30,7 @@ _FROM = {
     "write_cell": "cell",
 }
 
-__all__ = ["commit", "provenance", "replacing", "sweep", "write_text", *_FROM]
+__all__ = ["commit", "provenance", "replacing", "sweep", "write_bytes", "write_text", *_FROM]
 
 
 def __getattr__(name: str):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from .cell import plain
-from .files import replacing
+from . import attributes, netcdf, values, versions
+from .files import write_bytes
 
 
 def publish(tree: xr.DataTree, path: Path) -> None:
@@ -23,6 +23,7 @@ def publish(tree: xr.DataTree, path: Path) -> None:
         tree: of `open_study`. path: the .nc file; its folder is made.
 
     Raises:
+        InputError: something in it cannot be kept.
         OSError: it cannot be written.
     """
     groups = {}
@@ -31,14 +32,14 @@ def publish(tree: xr.DataTree, path: Path) -> None:
         ds = ds.drop_vars([k for k, v in ds.data_vars.items() if {"row", "column"} <= set(v.dims)])
         used = {d for v in ds.data_vars.values() for d in v.dims}
         ds = ds.drop_vars([k for k, v in ds.coords.items() if not set(v.dims) <= used])
-        if ds.data_vars or node.path == "/":
-            groups[node.path] = plain(ds.load().drop_encoding())
-    numbers = xr.DataTree.from_dict(groups)
-    numbers.attrs = {k: v for k, v in tree.attrs.items() if k != "host"}
-    if "settings" in tree.attrs:
-        numbers.attrs["settings"] = json.dumps(_without_roots(json.loads(tree.attrs["settings"])))
-    with replacing(path) as part:
-        numbers.to_netcdf(part, engine="h5netcdf")
+        if ds.data_vars:
+            groups[node.path] = values.normal(ds, node.path)
+    attrs = {k: v for k, v in tree.attrs.items() if k != "host"}
+    if "settings" in attrs:
+        attrs["settings"] = json.dumps(_without_roots(json.loads(attrs["settings"])))
+    root = attributes.encode(attributes.checked(attrs, "the store"))
+    root[versions.KEY] = versions.FORMAT
+    write_bytes(path, netcdf.made(groups, root), seal=True)
 
 
 def _without_roots(settings):

@@ -1,13 +1,23 @@
-"""A study's numbers, read lazily as an `xarray.DataTree`."""
+"""A study's numbers, read lazily as an `xarray.DataTree`.
+
+What is read is what was written: every chunk is compared with its checksum, and a lost or damaged
+one is named in a sentence with the remedy.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ..errors import InputError
+from . import attributes, checksums, versions
+from .files import unbroken
+
+DECODING = {"decode_timedelta": xr.coders.CFTimedeltaCoder(decode_via_units=False)}
 
 
 def open_study(path: str | Path) -> xr.DataTree:
@@ -17,46 +27,91 @@ def open_study(path: str | Path) -> xr.DataTree:
         path: the run folder (runs/quickstart), the store in it, or a file that `publish` wrote.
 
     Raises:
-        InputError: there is no store, or the file cannot be read.
+        InputError: there is no store, the file cannot be read, is damaged, or a newer archbias
+            wrote it. Reading values later raises it too, where a chunk is lost or damaged, or the
+            store was written again meanwhile.
     """
-    path = Path(path)
-    if path.suffix == ".nc" and not path.is_dir():
-        if not path.exists():
+    path = Path(path).expanduser()
+    tree = _file(path) if path.suffix == ".nc" and not path.is_dir() else _store(path)
+    return tree.map_over_datasets(_plain)
+
+
+def _file(path: Path) -> xr.DataTree:
+    wanted = "wanted numbers that `archbias export` wrote"
+    if not path.exists():
+        raise InputError(f"{wanted}, {path} does not exist; write them: archbias export RUN {path}")
+    try:
+        if unbroken(path) is False:
             raise InputError(
-                f"wanted numbers that `archbias export` wrote, {path} does not exist; write them: "
-                f"archbias export RUN {path}"
-            )
-        try:
-            tree = xr.open_datatree(path, engine="h5netcdf").map_over_datasets(_unicode)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"wanted numbers that `archbias export` wrote, cannot read {path} ({error}); "
-                "export them again"
-            ) from error
-        if not tree.children:
-            raise InputError(
-                f"wanted numbers that `archbias export` wrote, {path} has no group of them; export "
-                "them again"
-            )
-        return tree
+                f"{wanted}, {path} does not match its checksum; export them again"
+            ) from None
+        tree = xr.open_datatree(path, engine="h5netcdf", **DECODING)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{wanted}, cannot read {path} ({error}); export them again") from error
+    versions.readable(tree.attrs.get(versions.KEY), str(path))
+    if not tree.children:
+        raise InputError(f"{wanted}, {path} has no group of them; export them again")
+    return tree
+
+
+def _store(path: Path) -> xr.DataTree:
     store = path if path.suffix == ".zarr" else path / "store.zarr"
-    if not (store / "zarr.json").is_file():
+    if not (store / "zarr.json").is_file() and not (store / checksums.LIST).is_file():
         raise InputError(
             f"wanted a study's store at {store}, found none; run the study first: archbias run "
             f"STUDY --out {path}"
         )
-    tree = xr.open_datatree(store, engine="zarr", consolidated=False)
-    return tree.map_over_datasets(_unicode)
+    version = _version(store)
+    if version == 1:
+        return _opened(store, store, consolidated=False)
+    lost = checksums.missing(store, checksums.read(store))
+    if lost:
+        file, what = lost[0]
+        raise InputError(
+            f"{file} cannot be read: {what} ({len(lost)} such files); {checksums.REMEDY}"
+        )
+    return _opened(store, checksums.Checked(store), consolidated=True)
 
 
-def _unicode(ds: xr.Dataset) -> xr.Dataset:
+def _version(store: Path) -> int:
+    """The format of a store; InputErrors name a damaged or newer one."""
+    listed = (store / checksums.LIST).is_file()
+    try:
+        root = json.loads((store / "zarr.json").read_text(encoding="utf-8"))
+        found = root["attributes"].get(versions.KEY)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{store / 'zarr.json'} cannot be read ({type(error).__name__}: {error}); "
+            f"{checksums.REMEDY}"
+        ) from error
+    version = versions.readable(found, str(store))
+    return max(version, 2) if listed else version
+
+
+def _opened(store: Path, source: Any, *, consolidated: bool) -> xr.DataTree:
+    try:
+        return xr.open_datatree(source, engine="zarr", consolidated=consolidated, **DECODING)
+    except InputError:
+        raise
+    except Exception as error:  # zarr raises whatever damaged metadata lead it to
+        raise InputError(
+            f"{store} cannot be read ({type(error).__name__}: {error}); {checksums.REMEDY}"
+        ) from error
+
+
+def _plain(ds: xr.Dataset) -> xr.Dataset:
     """Text as NumPy unicode, which pandas, seaborn and `sel` all take (Zarr hands out
-    variable-length strings).
+    variable-length strings), and attributes as they were given.
     """
-    return ds.assign(
+    text = {k: v for k, v in ds.variables.items() if v.dtype.kind in "TO"}
+    ds = ds.assign(
         {
             k: (v.dims, np.array(v.values.tolist(), dtype=str).reshape(v.shape), v.attrs)
-            for k, v in ds.variables.items()
-            if v.dtype.kind in "TO"
+            for k, v in text.items()
         }
     )
+    for var in [ds, *(ds[name] for name in ds.variables)]:
+        var.attrs = attributes.decode(var.attrs)
+    return ds

@@ -73,11 +73,12 @@ def describe(group: xr.Dataset) -> xr.Dataset:
             raise InputError(
                 f"the labels of a dimension must differ, got {name} = {again!r} twice; rename one"
             )
-    for name in group.variables:
+    for name, var in group.variables.items():
         known = VARIABLES.get(name) or COORDINATES.get(name)
+        wanted = {"long_name"} if var.dtype.kind in "mM" else {"long_name", "units"}
         if known:
             group[name].attrs = about(*known) | group[name].attrs
-        elif name in group.data_vars and not {"long_name", "units"} <= group[name].attrs.keys():
+        elif name in group.data_vars and not wanted <= group[name].attrs.keys():
             raise InputError(
                 f"every stored variable needs long_name and units, got {name!r} without; "
                 "set its attrs or name it as in archbias.store.VARIABLES"

@@ -129,7 +129,7 @@ def run(
                 f"cell {cell.name} did not start: it wants {cell.resources}, more than the workers "
                 "offer"
             )
-        studies.join(cells, folder, attrs)
+        studies.join(cells, folder, attrs, listener)
     return studies.status(folder)[1]
 
 

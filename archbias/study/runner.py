@@ -109,7 +109,7 @@ def run(
                 error = raised
                 failed.add(cell.name)
             listener.end(cell, error)
-        join(cells, folder, attrs)
+        join(cells, folder, attrs, listener)
     return status(folder)[1]
 
 
@@ -148,8 +148,12 @@ def _models(kept: str | None, folder: Path) -> str:
     return ""
 
 
-def join(cells: Sequence[Cell], folder: Path, attrs: dict[str, Any]) -> None:
-    """Collect the finished cells into RUN/store.zarr."""
+def join(
+    cells: Sequence[Cell], folder: Path, attrs: dict[str, Any], listener: Quiet | None = None
+) -> None:
+    """Collect the finished cells into RUN/store.zarr; the listener hears of those left out."""
     paths = [p for c in cells if (p := cell_path(folder, c.name)).is_file()]
     if paths:
-        store.collect(paths, folder / "store.zarr", attrs)
+        left = store.collect(paths, folder / "store.zarr", attrs)
+        for path, why in left.items():
+            (listener or Quiet()).say(f"cell {path.stem} is not in the store: {why}")

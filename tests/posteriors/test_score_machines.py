@@ -102,6 +102,19 @@ def assert_contract(got, want, y, sigma, dtype):
         assert error.max() <= 1e-4
 
 
+SUMS = {
+    "celeba-resnet": 174,
+    "celeba-unet": 146,
+    "cifar10-resnet": 174,
+    "cifar10-resnet-circular": 164,
+    "cifar10-unet": 172,
+    "fashion_mnist-resnet": 208,
+    "fashion_mnist-unet": 266,
+    "mnist-resnet": 192,
+    "mnist-resnet-circular": 144,
+    "mnist-unet": 242,
+}
+
 CASES = [((3, 6, 7), 20), ((1, 7, 6), 5), ((1, 5, 5), 3), ((1, 4, 5), 1), ((3, 4, 6), 40)]
 
 
@@ -490,17 +503,18 @@ def test_a_schedule_chooses_the_window_row_by_row():
 def test_published_schedules():
     from archbias.noise import cosine
 
-    assert set(SCHEDULES) == {
-        "celeba-resnet",
-        "celeba-unet",
-        "cifar10-resnet",
-        "fashion_mnist-resnet",
-        "fashion_mnist-unet",
-    }
+    networks = [f"{d}-{n}" for d in ("celeba", "cifar10", "fashion_mnist", "mnist") for n in
+                ("resnet", "unet")]  # fmt: skip
+    assert sorted(SCHEDULES) == sorted(
+        [*networks, "cifar10-resnet-circular", "mnist-resnet-circular"]
+    )
+    sums = {name: sum(schedule.windows) for name, schedule in SCHEDULES.items()}
+    assert sums == SUMS, "each list as it was published"
     for name in SCHEDULES:
         schedule = published(name)
         assert len(schedule.windows) == 20
-        assert list(schedule.windows) == sorted(schedule.windows)
+        falls = list(schedule.windows) != sorted(schedule.windows)
+        assert falls == (name == "mnist-resnet-circular")
         assert "2412.20292" in schedule.source
         assert tuple(schedule(s) for s in cosine(20)[:-1].flip(0).tolist()) == schedule.windows
     assert published("celeba-unet").windows[6:8] == (3, 5)

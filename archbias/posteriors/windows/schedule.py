@@ -4,9 +4,11 @@ A schedule is a list of noise levels with a window each; between levels the near
 answers.
 
 The lists of Kamb & Ganguli (arXiv 2412.20292, released code) were found on their 20-step cosine
-schedule: entry i belongs to t = (i + 1) / 20, low to high noise. Five of them are at hand here, for
-networks with zero padding; that of CIFAR10 is the one written out in their demonstration notebook
-("calibrated based on ResNet data", with the border-broken machine).
+schedule: entry i belongs to t = (i + 1) / 20, low to high noise. All ten ship: eight for networks
+with zero padding, whose machine is the border-broken one, and two with circular padding. The
+CIFAR10 and FashionMNIST networks were class-conditional. The list of the CIFAR10 ResNet is the one
+written out in their demonstration notebook as well; that of the circular MNIST ResNet falls again
+at high noise.
 """
 
 from __future__ import annotations
@@ -58,32 +60,71 @@ class WindowSchedule:
         )[1]
 
 
-def _published(name: str, windows: tuple[int, ...]) -> WindowSchedule:
+# name: network, padding, windows from low to high noise
+_TABLE = {
+    "celeba-resnet": (
+        "CelebA ResNet",
+        "zero",
+        (3, 3, 3, 5, 5, 5, 5, 5, 7, 7, 9, 9, 9, 11, 11, 11, 13, 15, 19, 19),
+    ),
+    "celeba-unet": (
+        "CelebA UNet",
+        "zero",
+        (3, 3, 3, 3, 3, 3, 3, 5, 5, 5, 5, 5, 7, 7, 9, 9, 9, 13, 19, 27),
+    ),
+    "cifar10-resnet": (
+        "CIFAR10 ResNet (notebook)",
+        "zero",
+        (3, 3, 3, 3, 5, 5, 5, 7, 7, 7, 7, 9, 9, 11, 11, 13, 15, 17, 17, 17),
+    ),
+    "cifar10-resnet-circular": (
+        "CIFAR10 ResNet",
+        "circular",
+        (3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 9, 9, 11, 11, 13, 13, 15, 15, 15),
+    ),
+    "cifar10-unet": (
+        "CIFAR10 UNet",
+        "zero",
+        (3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7, 9, 9, 11, 13, 13, 15, 17, 25),
+    ),
+    "fashion_mnist-resnet": (
+        "FashionMNIST ResNet",
+        "zero",
+        (3, 3, 5, 5, 7, 7, 9, 9, 9, 11, 11, 11, 13, 13, 13, 15, 15, 15, 17, 17),
+    ),
+    "fashion_mnist-unet": (
+        "FashionMNIST UNet",
+        "zero",
+        (3, 3, 5, 5, 7, 7, 7, 9, 11, 11, 11, 13, 15, 15, 21, 23, 25, 25, 25, 25),
+    ),
+    "mnist-resnet": (
+        "MNIST ResNet",
+        "zero",
+        (3, 3, 5, 5, 5, 7, 7, 7, 9, 9, 11, 11, 11, 11, 13, 15, 15, 15, 15, 15),
+    ),
+    "mnist-resnet-circular": (
+        "MNIST ResNet",
+        "circular",
+        (3, 3, 5, 5, 5, 7, 7, 9, 9, 9, 11, 11, 11, 11, 9, 9, 7, 7, 3, 3),
+    ),
+    "mnist-unet": (
+        "MNIST UNet",
+        "zero",
+        (3, 3, 3, 5, 5, 7, 7, 7, 9, 9, 9, 11, 13, 15, 17, 21, 23, 23, 25, 27),
+    ),
+}
+
+
+def _published(network: str, padding: str, windows: tuple[int, ...]) -> WindowSchedule:
     sigmas = tuple(cosine(20).flip(0)[1:].tolist())
     return WindowSchedule(
         sigmas,
         windows,
-        f"Kamb & Ganguli, arXiv 2412.20292, released code: {name}, zero padding, 20 steps",
+        f"Kamb & Ganguli, arXiv 2412.20292, released code: {network}, {padding} padding, 20 steps",
     )
 
 
-SCHEDULES = {
-    "celeba-resnet": _published(
-        "CelebA ResNet", (3, 3, 3, 5, 5, 5, 5, 5, 7, 7, 9, 9, 9, 11, 11, 11, 13, 15, 19, 19)
-    ),
-    "celeba-unet": _published("CelebA UNet", (*[3] * 7, *[5] * 5, 7, 7, 9, 9, 9, 13, 19, 27)),
-    "cifar10-resnet": _published(
-        "CIFAR10 ResNet (notebook)", (*[3] * 4, 5, 5, 5, *[7] * 4, 9, 9, 11, 11, 13, 15, 17, 17, 17)
-    ),
-    "fashion_mnist-resnet": _published(
-        "FashionMNIST ResNet",
-        (3, 3, 5, 5, 7, 7, 9, 9, 9, 11, 11, 11, 13, 13, 13, 15, 15, 15, 17, 17),
-    ),
-    "fashion_mnist-unet": _published(
-        "FashionMNIST UNet",
-        (3, 3, 5, 5, 7, 7, 7, 9, 11, 11, 11, 13, 15, 15, 21, 23, 25, 25, 25, 25),
-    ),
-}
+SCHEDULES = {name: _published(*row) for name, row in _TABLE.items()}
 
 
 def published(name: str) -> WindowSchedule:
