@@ -85,7 +85,7 @@ def novelty(tree: xr.DataTree) -> pd.DataFrame:
         one = ds.sel(family=family)
         flags = one["copy"].values.astype(float) if "copy" in one else np.array([])
         known = np.isfinite(flags)
-        if "distance" in one:  # a sample that diverged has no distance, and is no picture to copy
+        if "copy" in one and "distance" in one:  # a diverged sample is no picture to copy
             known &= np.isfinite(one["distance"].values)
         if known.any():
             copied = binomial(int(flags[known].sum()), int(known.sum()))
