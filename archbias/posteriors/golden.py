@@ -49,7 +49,7 @@ class Golden(Spec):
     proxy: side of the squares a thumbnail averages over, at least 1.
     """
 
-    summary: ClassVar[str] = "posterior mean over a subset of near images (golden subset), not all"
+    summary: ClassVar[str] = "posterior mean over a subset of the nearest images"
     coarse: float | Schedule = 0.25
     fine: float | Schedule = 0.1
     proxy: int = 4

@@ -65,9 +65,7 @@ class Graded(Spec):
     border: zeros, where a source must meet the border as the pixel does, or circular.
     """
 
-    summary: ClassVar[str] = (
-        "local score machine with graded knowledge of place: sources move by a prior"
-    )
+    summary: ClassVar[str] = "local machine whose sources may move by a graded prior"
     window: int | WindowSchedule = 7
     rho: float | Schedule = 1.0
     radius: int | Schedule = 2

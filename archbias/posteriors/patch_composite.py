@@ -69,9 +69,7 @@ class PatchComposite(Spec):
         the squared Wiener weights of the images.
     """
 
-    summary: ClassVar[str] = (
-        "patch posterior composite: each patch by its own belief, overlaps averaged"
-    )
+    summary: ClassVar[str] = "patches each with a belief of its own, averaged"
     patches: str = "square"
     size: int | Schedule = 7
     share: float | Schedule = 0.5

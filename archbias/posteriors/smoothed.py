@@ -52,9 +52,7 @@ class Smoothed(Spec):
     seed: of the draws.
     """
 
-    summary: ClassVar[str] = (
-        "ideal denoiser with a smoothed score: barycentres of neighbours in place of copies"
-    )
+    summary: ClassVar[str] = "ideal denoiser with a smoothed score (averaged scores)"
     smoothing: float | Schedule = 0.2
     draws: int = 64
     seed: int = 0
