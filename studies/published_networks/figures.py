@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from archbias import plots
 from archbias.metrics import compare
+from archbias.metrics.health import Errors
 from archbias.metrics.intervals import bootstrap
 from archbias.plots.styles import new_figure
 
@@ -105,7 +106,7 @@ def _shares(energy: xr.DataArray) -> xr.DataArray:
 
 def ratio(tree: xr.DataTree, name: str) -> xr.DataArray:
     """Error of a network over the Wiener filter's, by level."""
-    error = tree[set_of(tree, name)]["health"]["error"].sel(family=name)
+    error = tree[set_of(tree, name)]["health"]["error"].sel(family=name).mean("image")
     return error.sel(denoiser="network") / error.sel(denoiser="wiener")
 
 
@@ -186,9 +187,13 @@ def _predicted(tree: xr.DataTree, known: str, name: str, predictor: str) -> xr.D
 
 
 def worse(tree: xr.DataTree, name: str) -> list[float]:
-    """Noise levels at which a network is worse than the Wiener filter."""
-    found = ratio(tree, name).sortby("sigma")
-    return found["sigma"].values[found.values > 1].tolist()
+    """Noise levels at which a network is worse than the Wiener filter, interval and all."""
+    error = tree[set_of(tree, name)]["health"]["error"].sel(family=name)
+    error = error.sortby("sigma").transpose("denoiser", "sigma", "image")
+    makers = map(str, error["denoiser"].values)
+    by_maker = {k: torch.from_numpy(error.sel(denoiser=k).values) for k in makers}
+    found = Errors(sigmas=torch.from_numpy(error["sigma"].values), **by_maker)
+    return found.sigmas[found.worse_than_wiener()].tolist()
 
 
 def faded(tree: xr.DataTree, name: str) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ... import seeds
 from ...data import ImageSet
+from ...metrics import health
 from ...posteriors.ideal import Ideal
 from ...probes import local
 from ...probes.jacobian import Jacobian
@@ -19,7 +20,6 @@ from .. import Cell, Work, cells
 from .asked import Asked, draw
 
 BLIND = 0.5  # sigma at which windows are measured
-STREAM = 330  # of the noise of the health
 ROOM = 47  # side at which networks that take any size are measured
 
 
@@ -43,8 +43,8 @@ def drawn(known: str, name: str, asked: Asked) -> Cell:
 def looks(x: Tensor, images: Tensor, name: str) -> xr.Dataset:
     """Mean and spread of each sample's pixels, beside those of the training images."""
     variables = {}
-    for what, f in (("brightness", lambda v: v.mean(1)), ("amplitude", lambda v: v.std(1))):
-        own, theirs = f(x.double().flatten(1)), f(images.double().flatten(1))
+    for what, f in (("brightness", health.brightness), ("amplitude", health.amplitude)):
+        own, theirs = f(x), f(images)
         meant = "mean" if what == "brightness" else "standard deviation"
         described = about(f"{meant} of the pixels of a sample", "pixel value")
         variables[what] = (("family", "seed"), own.numpy()[None], described)
@@ -64,24 +64,17 @@ def healthy(known: str, name: str, asked: Asked) -> Cell:
         judged = asked.health_images
         images = asked.images(known, asked.counts[known][0])
         x, rest = images.images[:judged], ImageSet.from_array(images.images[judged:])
-        # the network is judged on images it was trained on: no others of its set are at hand
-        makers = {
-            "network": asked.denoiser(name),
-            "wiener": Linear().fit(rest),
-            "ideal": Ideal().fit(images),
-        }
         ends = asked.sigmas(known, asked.steps)[[0, -2]].tolist()
         sigmas = torch.logspace(*np.log10(ends).tolist(), asked.health_levels, dtype=torch.float64)
         sigmas = sigmas.clamp(ends[1], ends[0])  # rounding must not leave the trained range
-        error = torch.empty(len(makers), len(sigmas))
-        for k, level in enumerate(sigmas.tolist()):
-            y = x + level * seeds.normal(range(len(x)), images.shape, stream=STREAM)
-            with torch.no_grad():
-                for j, denoiser in enumerate(makers.values()):
-                    error[j, k] = (denoiser(y, level) - x).square().mean()
-            work.runtime.progress(k + 1, len(sigmas), f"{name}: health")
-        described = about("mean squared error per pixel on noisy images", "squared pixel value")
-        variables = {"error": (("family", "denoiser", "sigma"), error.numpy()[None], described)}
+        # the network is judged on images it was trained on: no others of its set are at hand
+        found = health.beside(
+            asked.denoiser(name), Ideal().fit(images), Linear().fit(rest), x, sigmas
+        )
+        makers = {k: getattr(found, k) for k in ("network", "wiener", "ideal")}
+        error = torch.stack(list(makers.values())).numpy()[None]
+        described = about("squared error per pixel on a noisy image", "squared pixel value")
+        variables = {"error": (("family", "denoiser", "sigma", "image"), error, described)}
         coordinates = {"family": [name], "denoiser": list(makers), "sigma": sigmas.numpy()}
         return {f"{known}/health": xr.Dataset(variables, coordinates)}
 
