@@ -191,8 +191,8 @@ def worse(tree: xr.DataTree, name: str) -> list[float]:
     error = tree[set_of(tree, name)]["health"]["error"].sel(family=name)
     error = error.sortby("sigma").transpose("denoiser", "sigma", "image")
     makers = map(str, error["denoiser"].values)
-    by_maker = {k: torch.from_numpy(error.sel(denoiser=k).values) for k in makers}
-    found = Errors(sigmas=torch.from_numpy(error["sigma"].values), **by_maker)
+    by_maker = {k: torch.tensor(error.sel(denoiser=k).values) for k in makers}
+    found = Errors(sigmas=torch.tensor(error["sigma"].values.tolist()), **by_maker)
     return found.sigmas[found.worse_than_wiener()].tolist()
 
 
