@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from .colors import marker, palette
 from .grid import family_grid
@@ -92,7 +93,8 @@ def leaderboard(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
             ceiling (1); optionally told (theory,), printed beside the theory's name.
     """
     rows, theories = (list(map(str, ds[k].values)) for k in ("family", "theory"))
-    axes = axes_or_new(axes, height=0.16 + 0.02 * len(rows) * max(3, len(theories)))
+    height = 0.16 + 0.02 * len(rows) * max(3, len(theories)) + 0.03 * len(theories)
+    axes = axes_or_new(axes, height=height)
     colors = palette(theories)
     step = 0.8 / max(1, len(theories))
     for k, theory in enumerate(theories):
@@ -122,7 +124,8 @@ def leaderboard(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
     axes.set_xlim(max(-1.05, axes.get_xlim()[0]), None)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("share of the way from the Wiener filter (0) to the network retrained (1)")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), alignment="left")
+    handles, names = axes.get_legend_handles_labels()
+    axes.figure.legend(handles, names, loc="outside lower center", ncols=_columns(names))
     return axes
 
 
@@ -133,18 +136,20 @@ def one_step(share: xr.DataArray, title: str = "") -> Figure:
         share: (predictor, kind, sigma), 0 the network itself, 1 the Wiener filter.
     """
     kinds = list(map(str, share["kind"].values))
-    figure = new_figure(0.45)
+    figure = new_figure(0.5)
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         against_noise(share.sel(kind=kind, drop=True).rename(predictor="family"), axes)
         axes.axhline(1, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
         axes.set(title=kind, xlabel="noise level sigma", ylabel="")
         axes.get_legend().remove()
-    top = min(float(np.nanmax(share.values, initial=1.0)) * 1.05, 3.0)
-    panels[0].set_ylim(0, top)
+    panels[0].set_yscale("log")
+    panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[0].yaxis.set_major_formatter("{x:g}")
+    panels[0].yaxis.set_minor_locator(NullLocator())
     panels[0].set_ylabel("squared distance from network,\nWiener filter = 1")
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)))
+    figure.legend(handles, names, loc="outside lower center", ncols=_columns(names))
     if title:
         figure.suptitle(title, x=0.01, ha="left")
     return figure
@@ -173,5 +178,12 @@ def error_maps(tree: xr.DataTree, rows: Sequence[str], predictors: Sequence[str]
             axes.set_xlabel(f"{float((square.mean()) ** 0.5):.2f}", fontsize="small")
         line[0].set_ylabel(textwrap.fill(plain(row), 16), fontsize="small")
     for axes, name in zip(grid[0], predictors, strict=True):
-        axes.set_title(plain(RETRAINED.get(name, name)), fontsize="small")
+        title = textwrap.fill(plain(RETRAINED.get(name, name)), 11)
+        axes.set_title(title, fontsize="small")
     return figure
+
+
+def _columns(names: Sequence[str]) -> int:
+    """How many columns of a legend the page is wide for."""
+    letters = mpl.rcParams["figure.figsize"][0] * 72 / (0.55 * mpl.rcParams["font.size"])
+    return max(1, min(5, int(letters / (8 + max(map(len, names), default=1)))))

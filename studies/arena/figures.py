@@ -38,7 +38,8 @@ def figures(tree: xr.DataTree) -> dict:
         made["where"] = crossed.error_maps(tree, [row for row, _, _ in rows], shown)
     for number, (row, known, network) in enumerate(rows):
         suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if number else ""
-        made[f"wall{suffix}"] = crossed.wall(tree, known, network)
+        shown = ["replicate", *theories_of(tree), "mean image"]
+        made[f"wall{suffix}"] = crossed.wall(tree, known, network, shown)
         if "steps" in tree.children and row in tree["steps"]["family"].values:
             made[f"one_step{suffix}"] = crossed.one_step(along(tree, row), row)
     return made
