@@ -15,12 +15,12 @@ from archbias.nets.unet import UNet
 from archbias.posteriors.ideal import Ideal
 from archbias.posteriors.masked import Masked
 from archbias.posteriors.score_machines import BBELS, ELS, LS
+from archbias.posteriors.sighted import SIGHTED
 from archbias.regressions.linear import Linear
 from archbias.study import Cell, Images, Study, crossed, steps
 from archbias.study.crossed import FOUND, Row, Theory
 
-JACOBIAN = Masked(mask="jacobian", shared=True, power=0.5)
-OURS = "jacobian masks, calibrated"
+OURS = "sighted, calibrated"
 OUR_SETTINGS = ("power", "rho", "radius")
 BORDERS = ("els", "bbels")  # of these two a row is answered by the machine of its border
 
@@ -45,8 +45,9 @@ def _theories() -> dict[str, Spec]:
         "els": ELS(),
         "bbels": BBELS(),
         "wiener masks": Masked(),
-        "jacobian masks": JACOBIAN,
-        OURS: JACOBIAN,
+        "jacobian masks": replace(SIGHTED, rho=0.0, radius=0),
+        "sighted": SIGHTED,
+        OURS: SIGHTED,
     }
 
 

@@ -12,8 +12,7 @@ from archbias.errors import InputError
 from archbias.metrics import compare, health
 from archbias.metrics.paired import holm, paired
 from archbias.posteriors.ideal import Ideal
-from archbias.posteriors.masked import Masked
-from archbias.posteriors.measured import of_network
+from archbias.posteriors.sighted import sighted
 from archbias.regressions.linear import Linear
 
 TOLD = {
@@ -22,8 +21,8 @@ TOLD = {
     "ls, held-out": "nothing",
     "bbels": "its padding and a scale",
     "wiener masks": "nothing",
-    "jacobian masks": "its Jacobian",
-    "jacobian masks, calibrated": "its Jacobian and a scale",
+    "sighted": "its Jacobian",
+    "sighted, calibrated": "its Jacobian and a scale",
 }
 FOLDER = Path(__file__).parents[2] / "studies" / "arena"
 
@@ -103,16 +102,14 @@ def test_the_theory_told_the_jacobian_is_fitted_to_the_networks_masks(ran):
     network = archbias.families.load(folder / "models" / f"{row}.safetensors")
     levels = tree["sight"]["sigma"].values.tolist()
     unseen = settings.fashion_mnist.unseen(1)
-    masks = of_network(network, unseen, levels, points=1)
-    spec = Masked(mask="jacobian", shared=True, power=0.5)
-    theory = spec.fit(images, masks=masks)
+    theory = sighted(network, images, unseen, levels, points=1)
     labels = torch.tensor([images.classes[s] for s in range(settings.seeds)])
     start = archbias.seeds.normal(range(settings.seeds), images.shape)
     want = archbias.sample.ddim(theory, start, settings.sigmas, labels=labels)
     predicted = tree["fashion_mnist/predictions/prediction"]
-    found = predicted.sel(family="unet", predictor="jacobian masks")
+    found = predicted.sel(family="unet", predictor="sighted")
     np.testing.assert_allclose(found.values, want.numpy(), atol=1e-4)
-    values = tree["settings"]["value"].sel(family=row, theory="jacobian masks, calibrated")
+    values = tree["settings"]["value"].sel(family=row, theory="sighted, calibrated")
     assert set(np.unique(values.sel(setting="radius"))) <= {0, 1, 2}
     assert not set(tree["settings"]["fit_seed"].values) & set(range(settings.seeds))
 

@@ -14,6 +14,7 @@ import xarray as xr
 
 from ... import noise
 from ...denoise import Spec
+from ...posteriors import sighted
 from ...posteriors.coordinates import calibrate_all
 from ...posteriors.levels import Schedule
 from ...posteriors.windows import WindowSchedule
@@ -23,12 +24,9 @@ from . import costs, sight
 from .rows import Row
 from .scales import Fit
 
-ALIKE = 1e6  # pixels: a prior so wide that all moves within the radius weigh the same
-CANDIDATES: Mapping[str, tuple[float, ...]] = {
-    "power": (0.1, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0),
+CANDIDATES: Mapping[str, Sequence[float]] = {
+    **sighted.CANDIDATES,
     "share": (0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
-    "rho": (0.0, 0.5, 0.7, 1.0, 2.0, ALIKE),
-    "radius": (0, 1, 2),
 }
 WHOLE = ("radius",)  # settings that count pixels
 VALUE = about("setting of the theory at this noise level", "")
