@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import random
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,10 +10,23 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(1)
+# no test may live on how many threads there are: OMP_NUM_THREADS=4 tries another number
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
 # what a step takes is timed in each run of the tests, and left out of the user's own record
 os.environ["ARCHBIAS_CACHE"] = tempfile.mkdtemp(prefix="archbias-tests-")
 atexit.register(shutil.rmtree, os.environ["ARCHBIAS_CACHE"], ignore_errors=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run the tests in the random order of this seed"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """No test may live on another having run before it."""
+    if (seed := config.getoption("--shuffle")) is not None:
+        random.Random(seed).shuffle(items)
 
 
 @pytest.fixture(scope="session")
