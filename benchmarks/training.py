@@ -25,8 +25,9 @@ from archbias.data import ImageSet
 from archbias.denoise import Runtime
 from archbias.nets import train
 from archbias.nets.mlp import MLP
-from archbias.nets.network import Network, build, loss_of
+from archbias.nets.network import Network, build
 from archbias.nets.resnet import ResNet
+from archbias.nets.scaling import loss_of
 from archbias.nets.train import Train
 from archbias.nets.unet import UNet
 from archbias.store import provenance

@@ -21,8 +21,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .checks import count, odd
 from .layers import attend, embedding
-from .network import Network, count, odd
+from .network import Network
 from .train import Train
 
 

@@ -22,8 +22,9 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor, nn
 
+from .checks import choose, count, odd
 from .layers import PADDINGS, Conv, Modulation, embedding, fits
-from .network import Network, choose, count, odd
+from .network import Network
 from .train import Train
 
 ACTIVATIONS = {

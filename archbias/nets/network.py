@@ -1,24 +1,7 @@
-"""What every trained family shares: how a network F becomes a denoiser D, and its fit.
+"""What every trained family shares: its settings, the denoiser they become, and its fit.
 
-With u = c_in y the scaled input and F the network's output, s the scale of the data:
-
-    told        u = y / sqrt(sigma^2 + s^2), and F is given ln(sigma) / 4
-    per_level   the same u, one network for each noise level, which is not given the level; another
-                sigma meets the
-                network whose level is nearest in ln sigma
-    blind       u = asinh(y): pixel by pixel and invertible, so nothing but y is known, and bounded
-                at sigma = 80
-
-    image       D = F
-    noise       D = y - sigma F          (blind: D = y - F, F predicts the residual)
-    v           D = c_skip y + c_out F,  c_skip = s^2 / (sigma^2 + s^2),  c_out = sigma s /
-    sqrt(sigma^2 + s^2)
-
-precondition "edm" takes s from the data (root mean square of the pixels; Karras et al. 2022, table
-1), "vp" takes s = 1: "noise" and "v" are then the predictions of Ho et al. 2020 and Salimans & Ho
-2022. The loss is the squared error of F, that is
-|D - x|^2 divided by the square of what multiplies F. Noise prediction multiplies the network's
-error by sigma at high noise; "v" and "image" do not.
+A network F becomes a denoiser D by the scalings of `scaling.py`. `fit_replicates` trains several at
+once; `NetworkDenoiser` is what remains of them.
 """
 
 from __future__ import annotations
@@ -33,9 +16,11 @@ from .. import noise as levels
 from .. import seeds
 from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
-from ..errors import InputError, nearest
+from ..errors import InputError
 from . import descent
-from .batches import Batch, losses
+from .batches import losses
+from .checks import choose
+from .scaling import loss_of, wrap
 from .timing import settled
 from .train import WEIGHTS, Train
 
@@ -207,59 +192,6 @@ class NetworkDenoiser(Denoiser):
         return super().check(y, sigma, labels)
 
 
-def wrap(
-    spec: Network, network, y: Tensor, sigma: Tensor, labels: Tensor | None, scale: Tensor
-) -> Tensor:
-    """D(y, sigma) from F, as at the head of this module; scale is s."""
-    u, c, skip, gain = parts(spec, y, sigma, scale)
-    out = network(u, c, labels)
-    return out if skip is None else skip * y + gain * out
-
-
-def parts(
-    spec: Network, y: Tensor, sigma: Tensor, scale: Tensor
-) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """The scaled input u, the level as the network is told it, and skip and gain of D = skip y +
-    gain F (None: D = F).
-    """
-    s = torch.ones_like(scale) if spec.precondition == "vp" else scale
-    column = sigma[:, None, None, None]
-    total = (column.square() + s.square()).sqrt()
-    blind = spec.conditioning == "blind"
-    u = y.asinh() if blind else y / total
-    c = sigma.log() / 4 if spec.told else None
-    if spec.predicts == "image":
-        return u, c, None, None
-    if spec.predicts == "noise":
-        one = torch.ones_like(column)
-        return u, c, one, -(one if blind else column)
-    return u, c, (s / total).square(), column * s / total
-
-
-def loss_of(spec: Network, scale: Tensor):
-    """The mean squared error of F on a batch: loss(module, batch) for
-    `archbias.nets.descent.steps`.
-    """
-
-    def loss(module: nn.Module, batch: Batch) -> Tensor:
-        y = batch.y
-        u, c, skip, gain = parts(spec, y, batch.sigma, scale)
-        out = module(u, c, batch.labels).to(y.dtype)
-        if spec.predicts == "image":
-            wanted = batch.x
-        elif spec.predicts == "noise":
-            wanted = (
-                batch.sigma[:, None, None, None] * batch.noise
-                if spec.conditioning == "blind"
-                else batch.noise
-            )
-        else:
-            wanted = (batch.x - skip * y) / gain
-        return (out - wanted).square().mean()
-
-    return loss
-
-
 def fit_replicates(
     spec: Network,
     images: ImageSet,
@@ -357,29 +289,6 @@ def with_errors(denoiser: Denoiser, images: ImageSet, device: str) -> Denoiser:
     error = losses(denoiser, few, sigmas, device=device)
     state = denoiser.state() | {"history.sigma": sigmas, "history.error": error}
     return denoiser.spec.rebuild(state)
-
-
-def choose(name: str, value: str, known: Sequence[str]) -> None:
-    """An InputError unless the value is one of those known."""
-    if value not in known:
-        raise InputError(f"unknown {name} {value!r}; {nearest(str(value), known)}")
-
-
-def count(name: str, value: int, least: int, most: int) -> None:
-    """An InputError unless the value is an integer in [least, most]."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InputError(
-            f"{name} must be an integer from {least} to {most}, got {value!r}; give one in that "
-            "range"
-        )
-
-
-def odd(name: str, value: int, usual: int) -> None:
-    """An InputError unless the value is an odd integer of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1 or value % 2 == 0:
-        raise InputError(
-            f"{name} must be an odd integer of at least 1, got {value!r}; {usual} is usual"
-        )
 
 
 def _share(runtime: Runtime, number: int, groups: int, steps: int):

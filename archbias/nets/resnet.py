@@ -16,8 +16,9 @@ from typing import ClassVar
 import torch.nn.functional as f
 from torch import Tensor, nn
 
+from .checks import choose, count, odd
 from .layers import NORMALISATIONS, PADDINGS, Conv, Modulation, embedding, fits, norm
-from .network import Network, choose, count, odd
+from .network import Network
 from .train import Train
 
 

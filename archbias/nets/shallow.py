@@ -37,7 +37,8 @@ from ..denoise import Denoiser
 from ..errors import InputError
 from ..regressions import moments
 from ..regressions.hermite import Basis, total_degree
-from .network import Network, NetworkDenoiser, count
+from .checks import count
+from .network import Network, NetworkDenoiser
 from .train import Train
 
 MOST_FEATURES = 1000

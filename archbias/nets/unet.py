@@ -31,8 +31,9 @@ import torch.nn.functional as f
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .checks import choose, count
 from .layers import NORMALISATIONS, PADDINGS, Attention, Conv, Modulation, Up, embedding, norm, pool
-from .network import Network, choose, count
+from .network import Network
 from .train import Train
 
 POOLINGS = ("average", "max", "stride", "blur", "none")

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError
+from .beliefs import Mosaic, Posterior
 from .told import scale, with_padding
 from .windows import (
     Beliefs,
@@ -50,54 +51,6 @@ if TYPE_CHECKING:
 # noise at which the nearest windows are looked for: they are the same at any, and rule out most
 # others here
 SHARP = 1e-2
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """What each pixel believes about where it comes from.
-
-    entropy: (B, H, W) of the belief over sources, in nats. effective: exp(entropy), the effective
-        number of sources.
-    log_evidence: (B, H, W) log density of the pixel's window under the machine's mixture, in nats;
-        windows clipped at the border have fewer numbers. Compare machines of one window, or divide
-        by `numbers`.
-    numbers: (H, W) how many numbers each window holds.
-    image, row, column: (B, K, H, W) the K most probable sources, best first, -1 where there are
-        fewer.
-    weight: (B, K, H, W) their probabilities. dropped: (B, H, W) bound on the relative weight that
-        was left out.
-    """
-
-    entropy: Tensor
-    effective: Tensor
-    log_evidence: Tensor
-    numbers: Tensor
-    image: Tensor
-    row: Tensor
-    column: Tensor
-    weight: Tensor
-    dropped: Tensor
-
-
-@dataclass(frozen=True)
-class Mosaic:
-    """Where each pixel of a finished image was taken from (Kamb & Ganguli, theorem 4.1).
-
-    image, row, column: (B, H, W) the training window nearest in L2 to the window around the pixel.
-    distance: (B, H, W) to it. margin: (B, H, W) how much farther the second nearest is; infinite
-        when there is one only.
-    difference: (B, H, W) largest absolute difference over channels between the pixel and that
-        window's centre.
-    consistent: (B,) share of pixels with difference at most `tolerance`: 1 where the theorem holds.
-    """
-
-    image: Tensor
-    row: Tensor
-    column: Tensor
-    distance: Tensor
-    margin: Tensor
-    difference: Tensor
-    consistent: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

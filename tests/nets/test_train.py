@@ -23,8 +23,9 @@ from archbias.denoise import Runtime
 from archbias.errors import InputError
 from archbias.nets import train
 from archbias.nets.mlp import MLP
-from archbias.nets.network import build, fit_replicates, loss_of
+from archbias.nets.network import build, fit_replicates
 from archbias.nets.resnet import ResNet
+from archbias.nets.scaling import loss_of
 from archbias.nets.shallow import Shallow
 from archbias.nets.train import Batches, Diverged, Train
 from archbias.nets.unet import UNet

@@ -11,7 +11,8 @@ from torch import nn
 
 from archbias import families, seeds
 from archbias.data import ImageSet
-from archbias.nets.network import fit_replicates, parts
+from archbias.nets.network import fit_replicates
+from archbias.nets.scaling import parts
 from archbias.nets.train import Train
 from archbias.nets.unet import UNet
 
