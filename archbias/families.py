@@ -3,9 +3,8 @@
     FAMILIES["els"](window=7).fit(images)
 
 A family outside the package joins through the entry point group `archbias.families`: NAME =
-"module:SpecClass".
-A saved denoiser is one safetensors file: its tensors, with the family and settings as JSON in the
-header. No pickle.
+"module:SpecClass". A saved denoiser is one safetensors file: its tensors, with the family and
+settings as JSON in the header. No pickle.
 """
 
 from __future__ import annotations

@@ -7,9 +7,8 @@ Probability-flow ODE of y = x + sigma n (Song et al. 2021; Karras et al. 2022, e
 DDIM is its Euler step, y' = D + (sigma' / sigma)(y - D); with sigma' = 0 it returns D itself.
 
 Two samplers draw fresh noise on the way, from a generator of each seed's own (`archbias.seeds`,
-stream 1), so that a seed
-gives the same sample in any batch: `sde` replaces part of the noise at each step, `langevin` stays
-at one noise level.
+stream 1), so that a seed gives the same sample in any batch: `sde` replaces part of the noise at
+each step, `langevin` stays at one noise level.
 """
 
 from __future__ import annotations

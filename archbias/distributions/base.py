@@ -2,8 +2,8 @@
 
 `generated_by(denoiser, sigmas)` finds it. A family registers its law once, next to the law:
 
-    @generated_by.register
-    def _(denoiser: LinearDenoiser, sigmas: Tensor) -> GeneratedDistribution: ...
+    @generated_by.register def _(denoiser: LinearDenoiser, sigmas: Tensor) -> GeneratedDistribution:
+    ...
 """
 
 from __future__ import annotations

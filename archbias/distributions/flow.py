@@ -9,9 +9,8 @@ In the PCA coordinates of the data the start N(0, s_0^2 I) has coordinates v_0 =
           + (s_T / s_0) (outside the data's plane)
 
 so the density is that of T(z) times a Gaussian, with respect to the volume of the data's plane when
-the last level is 0.
-Sources: Levine & Weiss, arXiv 2605.16415; Chen et al., *Neural ordinary differential equations*,
-    2018 (change of variables).
+the last level is 0. Sources: Levine & Weiss, arXiv 2605.16415; Chen et al., *Neural ordinary
+differential equations*, 2018 (change of variables).
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ A DDIM step from s to s' is affine, y' - mu = (r I + (1 - r) A_s) (y - mu) with 
     local per pixel    the A_s do not commute: M by pushing every unit picture through the steps, d
                        x d, only when asked
 
-In the continuous limit dM / ds = (I - A_s) M / s, integrated from s_0 to 0. For the free family
-g = sqrt(lam / (lam + s_0^2)); as s_0 grows the law tends to N(mu, Sigma): the mean and the
-covariance of the data and nothing else of it. For a local convolution on one channel, with window
-covariance Q diag(l) Q^T and e the window's centre,
+In the continuous limit dM / ds = (I - A_s) M / s, integrated from s_0 to 0. For the free family g =
+sqrt(lam / (lam + s_0^2)); as s_0 grows the law tends to N(mu, Sigma): the mean and the covariance
+of the data and nothing else of it. For a local convolution on one channel, with window covariance Q
+diag(l) Q^T and e the window's centre,
 
     s_0 g(f) = exp( 1/2 sum_j b_j(f) log(l_j / (1 + l_j / s_0^2)) ),   b_j(f) = Q_ej sum_x Q_xj
     cos(2 pi f.x),  sum_j b_j = 1
@@ -26,9 +26,8 @@ negative). On several channels the C x C maps of different levels do not commute
 by the fourth-order Magnus method.
 
 Sources: Levine & Weiss, arXiv 2605.16415 (linear denoisers generate Gaussians); Song et al. 2021,
-    eq. 13 (the flow);
-Blanes et al., *The Magnus expansion and some of its applications*, Physics Reports 470 (2009),
-section 5. The closed form of the local limit is derived here.
+eq. 13 (the flow); Blanes et al., *The Magnus expansion and some of its applications*, Physics
+Reports 470 (2009), section 5. The closed form of the local limit is derived here.
 """
 
 from __future__ import annotations

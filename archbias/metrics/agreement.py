@@ -11,8 +11,8 @@
     cosine          = <x, p> / (|x| |p|)
 
 xbar is the mean over the pixels and channels of one image, a number. The three names r, r_squared
-and explained are easily
-confused: r^2 is the `explained` of the best affine rescaling of p, so explained <= r^2.
+and explained are easily confused: r^2 is the `explained` of the best affine rescaling of p, so
+explained <= r^2.
 
 A constant image has no direction: r, r_squared, amplitude_ratio (constant x) and explained
 (constant x) are **NaN** there, as is the cosine of an all-zero image. NaN is never replaced by 0;

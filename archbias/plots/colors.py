@@ -3,8 +3,8 @@
 The twelve colours are as far apart as colours can be for normal, deuteranope, protanope and
 tritanope sight at once (smallest CIEDE2000 distance 16 over all pairs and the four, after Machado
 et al. 2009, severity 1). Where several settings of one family meet, the first has the family's
-colour and the others tints or shades of it. A family from outside the
-package has the colour its name hashes to: the same on every machine.
+colour and the others tints or shades of it. A family from outside the package has the colour its
+name hashes to: the same on every machine.
 """
 
 from __future__ import annotations

@@ -3,9 +3,8 @@
     D(y, sigma) = sum_i w_i phi_i,   w = softmax_i( -||y - phi_i||^2 / (2 sigma^2) )
 
 One belief for the whole image. As sigma falls it becomes the nearest training image, so what it
-generates is the training
-set: every image of which the reverse process lands on, nothing else. With labels the sum runs over
-    the images of that label.
+generates is the training set: every image of which the reverse process lands on, nothing else. With
+labels the sum runs over the images of that label.
 
 ||y||^2 is common to all images, so the logits are (y . phi_i - ||phi_i||^2 / 2) / sigma^2, one
 matrix product. They are formed in float64 whatever the dtype of y: at sigma = 0.01 a float32

@@ -1,10 +1,9 @@
 """The bias card of a denoiser: its built-in assumptions, one row per noise level.
 
 Everything is measured at y = x + sigma n for a few images x the denoiser was not fitted on, when
-they are given. The parts are
-defined where they are computed: `local` (receptive field, trace, asymmetry, rank), `symmetry`
-(translations), `degree` (affine and polynomial shares). Three numbers connect the trace with the
-error (all per pixel):
+they are given. The parts are defined where they are computed: `local` (receptive field, trace,
+asymmetry, rank), `symmetry` (translations), `degree` (affine and polynomial shares). Three numbers
+connect the trace with the error (all per pixel):
 
     error      |D - x|^2 / d                                               measured
     stein      |D - y|^2 / d + 2 sigma^2 tr J / d - sigma^2                its unbiased estimate

@@ -10,11 +10,10 @@ difference, and non-negative least squares gives V_k, |E D|^2 = V_0 left out. V_
 affine share around an image. A polynomial denoiser of degree p has no V_k beyond p.
 
 **Over all noisy images.** R^2 = 1 - E |D - fit|^2 / E |D - E D|^2 of an affine map of y, on images
-other than those it was
-fitted on: first y -> Jbar y with Jbar the mean Jacobian over a few images (the optimum for Gaussian
-y, by Stein's lemma), then ridge regression of what is left, its penalty by leave-one-out. An affine
-denoiser reads 1 exactly; for others the number is a lower bound that rises with the number of
-images.
+other than those it was fitted on: first y -> Jbar y with Jbar the mean Jacobian over a few images
+(the optimum for Gaussian y, by Stein's lemma), then ridge regression of what is left, its penalty
+by leave-one-out. An affine denoiser reads 1 exactly; for others the number is a lower bound that
+rises with the number of images.
 """
 
 from __future__ import annotations

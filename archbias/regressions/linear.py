@@ -19,9 +19,8 @@ Expectations over the images are sums over the N given ones and over the noise e
 sampled. All maps are fitted from second moments (`moments`), which every noise level shares.
 
 Sources: Wiener filter: Kay, *Fundamentals of statistical signal processing: estimation theory*,
-    section 12.7;
-reduced-rank regression: Izenman, *Reduced-rank regression for the multivariate linear model*, J.
-Multivariate Analysis 5 (1975).
+section 12.7; reduced-rank regression: Izenman, *Reduced-rank regression for the multivariate linear
+model*, J. Multivariate Analysis 5 (1975).
 """
 
 from __future__ import annotations

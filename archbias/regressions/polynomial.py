@@ -19,8 +19,7 @@ exponential family with polynomial statistics, E[g_a . g_b] theta = -E[div g_a] 
 own, D_j = f_j(v_j).
 
 What is kept of the data are Hermite moments up to order 2p: two sets that agree on those give the
-same denoiser.
-Source: Hyvarinen, JMLR 6 (2005); Levine & Weiss, arXiv 2605.16415.
+same denoiser. Source: Hyvarinen, JMLR 6 (2005); Levine & Weiss, arXiv 2605.16415.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ ten steps at 64 x 64: 64 55 45 35 27 21 15 11 7 3, high to low noise; `shrinking
 other sizes.
 
 Cost of a level: windows x N x features^2 x degree; at 64 x 64 with 1024 features only `shared` is a
-matter of seconds.
-Source: Levine & Weiss, arXiv 2605.16415.
+matter of seconds. Source: Levine & Weiss, arXiv 2605.16415.
 """
 
 from __future__ import annotations

@@ -15,11 +15,9 @@ a noise level. The ridge is relative to the mean feature variance, so that it me
 every noise level; sums are means over images.
 
 `normalize` divides a feature vector by its own largest absolute value, h -> h / max |h|. That is no
-polynomial, and its
-expectations have no closed form: F and C are then means over seeded noise draws, the same for every
-noise level.
-Sources: Levine & Weiss, arXiv 2605.16415 (the features); Isserlis 1918 (moments of Gaussian
-    products).
+polynomial, and its expectations have no closed form: F and C are then means over seeded noise
+draws, the same for every noise level. Sources: Levine & Weiss, arXiv 2605.16415 (the features);
+Isserlis 1918 (moments of Gaussian products).
 """
 
 from __future__ import annotations

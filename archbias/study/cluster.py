@@ -2,11 +2,10 @@
 
 The workers write the cells, atomically, into the run folder, which all of them must see; only names
 travel back. So a killed worker loses at most its unfinished cells (Dask gives them to another), and
-a killed client loses nothing that was
-finished: the same command goes on. For SLURM, PBS or Kubernetes start a scheduler with
-    dask-jobqueue or dask-kubernetes
-and give its address; a cell that asks for resources (`Cell.resources`, for example {"gpu": 1})
-waits for a worker started with them (`dask worker ADDRESS --resources gpu=1`).
+a killed client loses nothing that was finished: the same command goes on. For SLURM, PBS or
+Kubernetes start a scheduler with dask-jobqueue or dask-kubernetes and give its address; a cell that
+asks for resources (`Cell.resources`, for example {"gpu": 1}) waits for a worker started with them
+(`dask worker ADDRESS --resources gpu=1`).
 """
 
 from __future__ import annotations

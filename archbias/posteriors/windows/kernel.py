@@ -78,10 +78,9 @@ def inlined(typing):
     vectorised maxima.
 
     Everything inlined leaves one function to compile. As several, each is compiled twice, alone and
-    within its callers, with sums
-    ordered differently, and which one runs depends on whether the machine code comes from the
-    cache: numbers would differ in the last digit. Vectors and maxima are preferences: on a
-    processor without 512-bit vectors they change nothing.
+    within its callers, with sums ordered differently, and which one runs depends on whether the
+    machine code comes from the cache: numbers would differ in the last digit. Vectors and maxima
+    are preferences: on a processor without 512-bit vectors they change nothing.
     """
 
     def generate(context, builder, signature, arguments):
@@ -104,8 +103,8 @@ def apart(typing):
     through no other.
 
     Without the promise loops are compiled twice, and a test of addresses chooses the slow one where
-    arrays lie within 256 bytes of
-    each other: which it is depends on where the system put them, and so would the last digit.
+    arrays lie within 256 bytes of each other: which it is depends on where the system put them, and
+    so would the last digit.
     """
 
     def generate(context, builder, signature, arguments):
