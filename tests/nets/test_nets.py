@@ -460,7 +460,7 @@ def test_in_principal_coordinates_it_approaches_the_wiener_filter_of_that_rank()
 
 def test_a_linear_layer_too_large_to_train_names_the_remedy():
     with pytest.raises(InputError, match="components=200"):
-        Shallow().fit(ImageSet.from_array(torch.zeros(2, 3, 64, 64)))
+        Shallow().fit(ImageSet.from_array(torch.linspace(-1, 1, 2 * 12288).reshape(2, 3, 64, 64)))
 
 
 def test_trained_polynomials_approach_their_closed_form():
