@@ -12,10 +12,13 @@ from archbias.errors import InputError
 from archbias.nets.resnet import ResNet
 from archbias.nets.train import Train
 from archbias.nets.unet import UNet
+from archbias.posteriors.golden import Golden
 from archbias.posteriors.ideal import Ideal
 from archbias.posteriors.masked import Masked
+from archbias.posteriors.patch_composite import PatchComposite
 from archbias.posteriors.score_machines import BBELS, ELS, LS
 from archbias.posteriors.sighted import SIGHTED
+from archbias.posteriors.smoothed import Smoothed
 from archbias.regressions.linear import Linear
 from archbias.study import Cell, Images, Study, crossed, steps
 from archbias.study.crossed import FOUND, Row, Theory
@@ -44,6 +47,9 @@ def _theories() -> dict[str, Spec]:
         "ls, held-out": LS(),
         "els": ELS(),
         "bbels": BBELS(),
+        "golden": Golden(),
+        "smoothed": Smoothed(),
+        "patch composites": PatchComposite(),
         "wiener masks": Masked(),
         "jacobian masks": replace(SIGHTED, rho=0.0, radius=0),
         "sighted": SIGHTED,
@@ -84,15 +90,23 @@ class Settings(crossed.Settings):
             "ls, held-out": "held-out",
             "els": "monotone",
             "bbels": "monotone",
+            "smoothed": "least",
+            "patch composites": "least",
             OURS: "least",
         }
     )
-    free: dict[str, tuple[str, ...]] = field(default_factory=lambda: {OURS: OUR_SETTINGS})
+    free: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: {
+            "smoothed": ("smoothing",),
+            "patch composites": ("size",),
+            OURS: OUR_SETTINGS,
+        }
+    )
     seeds: int = 64
     fit_seeds: int = 6
     held_out: int = 16
-    levels: int = 10
-    points: int = 16
+    levels: int = 8
+    points: int = 12
     mask_points: int = 2
 
 

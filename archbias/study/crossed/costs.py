@@ -26,7 +26,7 @@ PAIR = (4.0e-10, 0.9e-10)
 # all shifts instead of those that keep the border
 PAIRWISE = {"bbels": 1.0, "els": 1.5}
 # seconds of a score per pixel of the training set
-PLACE = {"ls": 3e-8, "es": 1.5e-7, "ideal": 1e-9, "linear": 1e-10}
+PLACE = {"ls": 3e-8, "es": 1.5e-7, "ideal": 1e-9, "linear": 1e-10, "golden": 1e-9}
 UNKNOWN = 3e-8
 # seconds of a masked score per pair of pixels and image, masks shared by the channels or not
 MASKED = {True: 5e-11, False: 3.3e-10}
@@ -51,6 +51,8 @@ def score_seconds(spec: Spec, images: Images, labelled: bool = False) -> float:
     pixels, n = height * width, images.n / (CLASSES if labelled else 1)
     if name in PAIRWISE:
         return n * pixels**2 * (PAIR[0] + PAIR[1] * colours) * PAIRWISE[name] / CORES
+    if name == "patch_composite":
+        return n * pixels**2 * MASKED[True] / CORES
     if name == "masked":
         moves = 1 if spec.rho == 0 else MOVES
         return n * pixels**2 * MASKED[spec.shared] * moves / CORES

@@ -27,8 +27,10 @@ from .scales import Fit
 CANDIDATES: Mapping[str, Sequence[float]] = {
     **sighted.CANDIDATES,
     "share": (0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+    "smoothing": (0.0, 0.05, 0.1, 0.2, 0.4, 0.8),
 }
-WHOLE = ("radius",)  # settings that count pixels
+WINDOWS = ("window", "size")  # sides of windows, whose candidates are those of the study
+WHOLE = ("radius", "size")  # settings that count pixels
 VALUE = about("setting of the theory at this noise level", "")
 ALONE = about("what each seed alone would choose", "")
 
@@ -42,7 +44,8 @@ def fitted(row: Row, label: str, spec: Spec, free: Sequence[str], fit: Fit) -> C
     """The settings `free` of a theory on the network's trajectories, by the least squared error."""
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        values = dict(CANDIDATES) | {"window": tuple(fit.candidates(row.images.shape))}
+        sides = tuple(fit.candidates(row.images.shape))
+        values = dict(CANDIDATES) | dict.fromkeys(WINDOWS, sides)
         found = calibrate_all(
             row.denoiser(work),
             spec,
