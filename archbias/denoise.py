@@ -126,6 +126,8 @@ def from_json(cls: type, value: dict[str, Any]) -> Any:
         if isinstance(v, dict) and "type" in v:
             namespace = vars(sys.modules[module])
             kind = namespace[v["type"]]
+            if not (isinstance(kind, type) and is_dataclass(kind)):  # a file names any name
+                raise InputError(f"wanted the name of settings, got {v['type']!r}; fit it again")
             return kind(**{k: build(w, kind.__module__) for k, w in v.items() if k != "type"})
         if isinstance(v, dict):
             return {k: build(w, module) for k, w in v.items()}

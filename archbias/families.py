@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import safetensors
-from safetensors.torch import save_file
+import safetensors.torch
 
 from .denoise import Denoiser, Spec, configure, from_json, to_json
 from .errors import InputError, nearest
@@ -37,6 +37,7 @@ from .regressions.linear import Linear
 from .regressions.polynomial import Polynomial
 from .regressions.power_features import PowerFeatures
 from .regressions.power_patches import PowerPatches
+from .store.files import replacing
 
 FAMILIES: dict[str, type[Spec]] = {
     "ideal": Ideal,
@@ -108,25 +109,40 @@ def parse(text: str) -> Spec:
 
 
 def save(denoiser: Denoiser, path: str | Path) -> None:
-    """Write a fitted denoiser, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    """Write a fitted denoiser, whole or not at all; a full disk is an OSError."""
     header = {"family": name_of(denoiser.spec), "spec": json.dumps(to_json(denoiser.spec))}
-    save_file({k: v.contiguous().cpu() for k, v in denoiser.state().items()}, part, metadata=header)
-    part.replace(path)
+    state = {k: v.contiguous().cpu() for k, v in denoiser.state().items()}
+    # made in memory and written by the ordinary checked call: the library's own writer may map the
+    # file, and a mapped file on a full disk ends the process by a signal
+    whole = safetensors.torch.save(state, metadata=header)
+    with replacing(Path(path).expanduser()) as part:
+        part.write_bytes(whole)
 
 
 def load(path: str | Path) -> Denoiser:
-    """The denoiser of a file written by `save`: the same output for the same input."""
+    """The denoiser of a file written by `save`: the same output for the same input.
+
+    Raises:
+        InputError: the file is damaged, or is something else.
+    """
+    path = Path(path).expanduser()
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
+            # copies, which stay what they are when the file is replaced
+            state = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
         raise InputError(
             f"wanted a denoiser saved by archbias at {path}, got {error}; fit it again"
         ) from error
     if "family" not in header:
         raise InputError(f"{path} holds tensors but no family; save it with archbias.families.save")
-    return from_json(family(header["family"]), json.loads(header["spec"])).rebuild(state)
+    cls = family(header["family"])
+    try:
+        return from_json(cls, json.loads(header["spec"])).rebuild(state)
+    except Exception as error:  # of a header or tensors that no `save` wrote
+        first = str(error).partition("\n")[0]
+        raise InputError(
+            f"{path} is no whole denoiser of family {header['family']!r} "
+            f"({type(error).__name__}: {first}); fit it again"
+        ) from error

@@ -35,6 +35,12 @@ def add(command) -> None:
     )
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     p.add_argument(
+        "--threads",
+        type=int,
+        help="threads of every cell; the same number gives the same bits (default: of the run, "
+        "else of this machine)",
+    )
+    p.add_argument(
         "--workers",
         type=int,
         help="cells side by side in this many local processes (needs the cluster extra)",
@@ -72,23 +78,17 @@ def _run(a: argparse.Namespace) -> int:
                 workers=a.workers,
                 address=a.cluster,
                 device=a.device,
+                threads=a.threads,
                 listener=listener,
             )
     else:
         with listener:
-            state = studies.run(study, settings, folder, device=a.device, listener=listener)
+            state = studies.run(
+                study, settings, folder, device=a.device, threads=a.threads, listener=listener
+            )
     if not state.failed and not state.waiting:
-        try:
-            draw(folder, study.folder, "notebook", None, ("png", "pdf"), a.quiet)
-            summary(folder, study.folder)
-        except (InputError, OSError):
-            raise
-        except Exception as error:  # of a study's figures.py or of matplotlib: every cell is whole
-            first = str(error).partition("\n")[0]
-            raise InputError(
-                f"every cell of {folder} is computed, but drawing raised "
-                f"{type(error).__name__}: {first}; mend it and run archbias figures {folder}"
-            ) from error
+        draw(folder, study.folder, "notebook", None, ("png", "pdf"), a.quiet)
+        summary(folder, study.folder)
     if not a.quiet:
         spent = time.perf_counter() - start
         err.print(f"{len(state.done)} cells in {folder}, {spent:.0f} s", markup=False)

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import ast
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from ..errors import InputError
 
+if TYPE_CHECKING:
+    from ..study.settings import Given
+
 out = Console(highlight=False, soft_wrap=True)  # answers
 err = Console(stderr=True, highlight=False, soft_wrap=True)  # progress and messages
 
 
-def changes_of(pairs: Sequence[str]) -> dict[str, object]:
-    """KEY=VALUE texts as a dictionary; values are Python literals, anything else is text."""
+def changes_of(pairs: Sequence[str]) -> dict[str, Given]:
+    """KEY=VALUE texts as changes of settings."""
+    from ..study.settings import given
+
     changes = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise InputError(f"--set wants KEY=VALUE, got {pair!r}; for example --set data.n=500")
-        try:
-            changes[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            changes[key] = {"true": True, "false": False, "none": None}.get(text.lower(), text)
+        if not key.isascii() and any("\ud800" <= c <= "\udfff" for c in key):
+            raise InputError(f"--set wants a name in UTF-8, got {key!r}; spell it so")
+        changes[key] = given(text)
     return changes
 
 

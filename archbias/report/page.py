@@ -80,9 +80,10 @@ def write(
             )
         tree, troubles = run, []
     else:
-        tree, troubles = store.open_study(run), _troubles(Path(run))
-        path = Path(run) / "report.html" if path is None else path
-    path = Path(path)
+        run = Path(run).expanduser()
+        tree, troubles = store.open_study(run), _troubles(run)
+        path = run / "report.html" if path is None else path
+    path = Path(path).expanduser()
     store.write_text(path, page(tree, study=study, troubles=troubles))
     return path
 

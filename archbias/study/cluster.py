@@ -14,7 +14,7 @@ import importlib.util
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,22 @@ def run(
     workers: int | None = None,
     address: str | None = None,
     device: str = "cpu",
+    threads: int | None = None,
     listener: Quiet | None = None,
 ) -> State:
     """As `archbias.study.run`, with cells side by side.
 
     Args:
-        workers: local processes to start, each with an equal share of the cores; or
+        study: what to compute, with `settings` of its kind.
+        settings: as `Study.configure` gives them.
+        folder: the run folder, which all workers see.
+        workers: local processes to start; or
         address: a running scheduler, for example "tcp://head:8786".
+        device: where cells compute.
+        threads: of every cell; recorded with the run and kept when it resumes. By default an equal
+            share of the cores for local processes, one on a scheduler. The same number gives the
+            same bits on one machine, here and without workers.
+        listener: hears of the progress.
     """
     if importlib.util.find_spec("distributed") is None:
         raise InputError(
@@ -63,7 +72,8 @@ def run(
     import cloudpickle
     from distributed import wait
 
-    folder, listener = Path(folder).resolve(), listener or Quiet()
+    folder, listener = Path(folder).expanduser().resolve(), listener or Quiet()
+    usual = max(1, (os.cpu_count() or 1) // workers) if workers else 1
     cells = study.plan(settings)
     # study files are no packages of the workers, so they travel with the task
     for module in ("study", "figures"):
@@ -71,8 +81,10 @@ def run(
         if name in sys.modules:
             cloudpickle.register_pickle_by_value(sys.modules[name])
     with (
-        studies.opened(study, settings, folder, cells, listener.say) as record,
-        _client(workers, address) as client,
+        studies.opened(
+            study, settings, folder, cells, listener.say, threads=threads, usual=usual
+        ) as record,
+        _client(workers, address, record["threads"]) as client,
     ):
         attrs = studies.attributes(record)
         done = studies.finished(cells, folder, listener)
@@ -133,7 +145,7 @@ def run(
 
 
 @contextmanager
-def _client(workers: int | None, address: str | None):
+def _client(workers: int | None, address: str | None, threads: int):
     """A client of the given scheduler, or of local processes that end with it."""
     from distributed import Client, LocalCluster
 
@@ -148,17 +160,29 @@ def _client(workers: int | None, address: str | None):
         with client:
             yield client
         return
-    threads = max(1, (os.cpu_count() or 1) // workers)
     # threads beyond these would spin
     pools = {"OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
     options = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50, "env": pools}
     with (
+        _script_aside(),
         LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **options) as local,
         Client(local) as client,
     ):
-        # Dask starts workers with OMP_ and MKL_NUM_THREADS=1, and torch may have read these by now
-        client.run(_threads, threads)
         yield client
+
+
+@contextmanager
+def _script_aside() -> Iterator[None]:
+    """Let new processes not run the caller's script again: without a guard (`if __name__ ==
+    "__main__"`) it would start workers of its own. What cells need of it travels with them.
+    """
+    main = sys.modules["__main__"]
+    file = main.__dict__.pop("__file__", None) if main.__spec__ is None else None
+    try:
+        yield
+    finally:
+        if file is not None:
+            main.__file__ = file
 
 
 def _free(client: Any, taken: Iterable[dict[str, float]], *, named: bool) -> Counter[str]:
@@ -173,12 +197,6 @@ def _free(client: Any, taken: Iterable[dict[str, float]], *, named: bool) -> Cou
     for needs in taken:
         free.subtract(needs)
     return free
-
-
-def _threads(count: int) -> None:
-    import torch
-
-    torch.set_num_threads(count)
 
 
 def _compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> str:

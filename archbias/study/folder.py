@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 
 from .. import __version__, data, store
 from ..data import ImageSet
@@ -103,6 +104,7 @@ def _told_by_cells(folder: Path) -> list[dict[str, Any]]:
             attrs = store.read_cell(path).attrs
             told = {k: attrs[k] for k in ("study", "version")}
             told |= {k: json.loads(attrs[k]) for k in ("settings", "images") if k in attrs}
+            told["threads"] = int(np.ravel(attrs["threads"])[0])
         except (store.CorruptCell, KeyError, ValueError):
             continue
         if told not in found:
@@ -180,16 +182,28 @@ def opened(
     folder: Path,
     cells: Sequence[Cell],
     say: Callable[[str], None] = lambda text: None,
+    *,
+    threads: int | None = None,
+    usual: int = 1,
 ) -> Iterator[dict[str, Any]]:
     """The run folder, made or checked, locked against a second run; yields its record.
 
     Args:
+        study: whose run it is, with `settings` and `cells`.
+        settings: of the study.
+        folder: the run folder.
+        cells: of the study with these settings.
         say: told what was mended.
+        threads: asked for, for every cell; None takes the number the run began with, and `usual`
+            when it begins.
+        usual: the number of threads of a run that begins.
 
     Raises:
         InputError: another study, version or settings live there, another run holds it, or it
             cannot be written.
     """
+    if threads is not None and threads < 1:
+        raise InputError(f"wanted at least one thread, got {threads}; leave it out for the usual")
     check_links(folder)
     intended(study, settings, folder, cells)
     images = getattr(settings, "data", None)
@@ -213,6 +227,7 @@ def opened(
         old, lost = _old(folder)
         if lost:
             say(f"{folder / 'run.json'} {lost}; written again from the finished cells")
+        record["threads"] = _threads(folder, old, threads, usual)
         store.sweep(folder)
         if loaded is not None:
             _same_images(loaded, folder, old)
@@ -234,6 +249,17 @@ def opened(
         ) from error
     finally:
         lock.release()
+
+
+def _threads(folder: Path, old: Sequence[dict[str, Any]], asked: int | None, usual: int) -> int:
+    """The number of threads of every cell of a run: the one it began with."""
+    begun = [n for told in old if isinstance(n := told.get("threads"), int) and n >= 1]
+    if begun and asked not in (None, begun[0]):
+        raise InputError(
+            f"{folder} holds a run whose cells compute with {begun[0]} threads, got {asked}; leave "
+            "--threads out or choose another --out"
+        )
+    return begun[0] if begun else usual if asked is None else asked
 
 
 def check_links(folder: str | Path) -> None:
@@ -284,6 +310,8 @@ def _difference(old: Any, new: Any, at: str = "") -> str:
 def attributes(record: dict[str, Any]) -> dict[str, Any]:
     """Root attributes of cells and store: what was asked, of which images, by which code."""
     asked = {
-        k: v if isinstance(v, str) else json.dumps(v) for k, v in record.items() if k != "cells"
+        k: v if isinstance(v, str | int) else json.dumps(v)
+        for k, v in record.items()
+        if k != "cells"
     }
-    return asked | store.provenance()
+    return store.provenance() | asked

@@ -7,12 +7,16 @@ numbers. A cell that raises is reported with its traceback; cells that do not de
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import threadpoolctl
+import torch
 
 from .. import store
 from ..denoise import Runtime
@@ -24,6 +28,9 @@ from .study import Cell, Study, Work, cell_path, checkpoint_path, error_path, mo
 def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
     """Run one cell and write it; its traceback is kept beside the cells when it raises.
 
+    It computes with the number of threads that `attrs` tell, since sums of floating-point numbers
+    depend on it; the process has its own number again afterwards.
+
     Raises:
         RuntimeError: the cell called for the end of the process (`SystemExit`).
         Exception: whatever else the cell raised.
@@ -31,7 +38,8 @@ def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
     log = error_path(work.folder, cell.name)
     start = time.perf_counter()
     try:
-        groups = cell.run(work)
+        with _threads(int(attrs["threads"])):
+            groups = cell.run(work)
         spent = round(time.perf_counter() - start, 3)
         own = {"cell": cell.name, "seconds": spent}
         if work.saved:
@@ -46,6 +54,18 @@ def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
         if isinstance(error, SystemExit):
             raise RuntimeError(f"the cell called for the end: {headline(error)}") from error
         raise
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for torch and for NumPy's linear algebra."""
+    before = torch.get_num_threads()
+    with threadpoolctl.threadpool_limits(count):
+        torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 class Quiet:
@@ -73,17 +93,31 @@ def run(
     folder: str | Path,
     *,
     device: str = "cpu",
+    threads: int | None = None,
     listener: Quiet | None = None,
 ) -> State:
     """Compute what is missing and join it; the same call resumes.
+
+    Args:
+        study: what to compute, with `settings` of its kind.
+        settings: as `Study.configure` gives them.
+        folder: the run folder.
+        device: where cells compute.
+        threads: of every cell; recorded with the run and kept when it resumes. By default the
+            number torch has in this process. The same number gives the same bits on one machine,
+            here and on workers.
+        listener: hears of the progress.
 
     Returns:
         The state at the end; `failed` names the cells that raised, whose tracebacks lie in
         RUN/cells/NAME.error.txt.
     """
-    folder, listener = Path(folder), listener or Quiet()
+    folder, listener = Path(folder).expanduser(), listener or Quiet()
     cells = study.plan(settings)
-    with opened(study, settings, folder, cells, listener.say) as asked:
+    usual = torch.get_num_threads()
+    with opened(
+        study, settings, folder, cells, listener.say, threads=threads, usual=usual
+    ) as asked:
         attrs = attributes(asked)
         done = finished(cells, folder, listener)
         listener.start(cells, sorted(done))

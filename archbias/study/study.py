@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -33,6 +34,8 @@ from .settings import changed
 class Images:
     """Which images a study uses; the first n of the set unless a seed draws them, cropped as usual
     for the set unless `crop` says otherwise.
+
+    A relative root is one of the present folder; it becomes absolute when it travels to a worker.
     """
 
     name: str = "fashion_mnist"
@@ -41,6 +44,18 @@ class Images:
     size: int | None = None
     seed: int | None = None
     crop: str | None = None
+
+    def __post_init__(self):
+        if self.root == "":
+            raise InputError(
+                "wanted a folder or file of images as root, got an empty text; leave it out for "
+                "the usual place"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a worker, started elsewhere, takes a relative root from another place
+        root = None if self.root is None else os.path.abspath(os.path.expanduser(self.root))
+        return self.__dict__ | {"root": root}
 
     def load(self) -> ImageSet:
         """The image set; kept, so that the cells of one process share it."""

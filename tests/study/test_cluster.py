@@ -82,6 +82,31 @@ def test_a_real_study_on_a_scheduler_gives_the_numbers_of_a_local_run(scheduler,
     assert digests(tmp_path / "there") == digests(tmp_path / "here")
 
 
+def test_a_trained_network_on_workers_has_the_bits_of_a_run_with_as_many_threads(tmp_path):
+    """Whatever number of threads the process would have: that of the run counts."""
+    words = ["families", "--preset", "toy", "--quiet", "--threads", "1", "--out"]
+    env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    for more in (["two", "--workers", "2"], ["here"]):
+        run = [sys.executable, "-m", "archbias.cli", "run", *words, *more]
+        subprocess.run(run, cwd=tmp_path, env=env | {"PYTHONPATH": str(ROOT)}, check=True)
+    assert digests(tmp_path / "two") == digests(tmp_path / "here")
+
+
+def test_a_script_without_a_guard_starts_its_workers_once(counting, tmp_path):
+    script = f"""
+from archbias import study
+from archbias.study import cluster
+print("begun")
+asked = study.load({str(counting)!r})
+print(cluster.run(asked, asked.configure("toy"), "run", workers=1).done)
+"""
+    (tmp_path / "script.py").write_text(script)
+    run = [sys.executable, "script.py"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines() == ["begun", "('f0', 'f1')"], done.stderr
+
+
 def test_a_cell_that_raises_there_is_told_here(counting, scheduler, tmp_path):
     done = command(
         "run",
