@@ -34,7 +34,7 @@ MOVES = 10  # sources a masked theory with moves looks at, on average over a sam
 PULL = 2e-3  # seconds of a network's backward pass for one output pixel
 CORES = 1.8  # what two cores give of one
 CLASSES = 10  # labels of a set that is told them
-SIDE, BATCH = 32, 4  # of the images whose training is timed
+SIDE, BATCH = 32, 16  # of the images whose training is timed
 
 
 def shape_of(images: Images) -> tuple[int, int, int]:
