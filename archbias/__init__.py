@@ -22,6 +22,7 @@ _FROM = {
     "ImageSet": "data",
     "FAMILIES": "families",
     "open_study": "store",
+    "tidy": "store.tidy",
     "InputError": "errors",
     "SCHEDULES": "posteriors.windows",
     "watch": "watching",

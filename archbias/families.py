@@ -10,6 +10,7 @@ settings as JSON in the header. No pickle.
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import warnings
 from importlib.metadata import entry_points
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
+from torch import Tensor
 
 from .denoise import Denoiser, Spec, configure, from_json, to_json
 from .errors import InputError, nearest
@@ -37,7 +40,8 @@ from .regressions.linear import Linear
 from .regressions.polynomial import Polynomial
 from .regressions.power_features import PowerFeatures
 from .regressions.power_patches import PowerPatches
-from .store.files import replacing
+from .store import versions
+from .store.files import write_bytes
 
 FAMILIES: dict[str, type[Spec]] = {
     "ideal": Ideal,
@@ -109,23 +113,68 @@ def parse(text: str) -> Spec:
 
 
 def save(denoiser: Denoiser, path: str | Path) -> None:
-    """Write a fitted denoiser, whole or not at all; a full disk is an OSError."""
-    header = {"family": name_of(denoiser.spec), "spec": json.dumps(to_json(denoiser.spec))}
-    state = {k: v.contiguous().cpu() for k, v in denoiser.state().items()}
+    """Write a fitted denoiser, whole or not at all, with the sha256 of its settings and tensors.
+
+    Raises:
+        InputError: its family is not registered.
+        OSError: the file cannot be written.
+    """
+    header = {
+        "family": name_of(denoiser.spec),
+        "spec": json.dumps(to_json(denoiser.spec)),
+        versions.KEY: str(versions.FORMAT),
+    }
+    state = {k: v.detach().contiguous().cpu() for k, v in denoiser.state().items()}
+    header["sha256"] = _digest(header, state)
     # made in memory and written by the ordinary checked call: the library's own writer may map the
     # file, and a mapped file on a full disk ends the process by a signal
-    whole = safetensors.torch.save(state, metadata=header)
-    with replacing(Path(path).expanduser()) as part:
-        part.write_bytes(whole)
+    write_bytes(Path(path).expanduser(), safetensors.torch.save(state, metadata=header))
 
 
 def load(path: str | Path) -> Denoiser:
     """The denoiser of a file written by `save`: the same output for the same input.
 
     Raises:
-        InputError: the file is damaged, or is something else.
+        InputError: the file is damaged, was not written by `save` or by a newer archbias, or its
+            tensors are not those of its family and settings.
     """
     path = Path(path).expanduser()
+    spec, state, sealed = _read(path)
+    try:
+        denoiser = spec.rebuild(state)
+        again = denoiser.state()
+        if again.keys() != state.keys():
+            raise ValueError(f"not the same names: {sorted(again.keys() ^ state.keys())}")
+        for name, tensor in again.items():
+            if tensor.shape != state[name].shape:
+                raise ValueError(f"{name} of another shape than {tuple(tensor.shape)}")
+        if not sealed:  # an older file proves its tensors by use
+            image = torch.zeros(1, *denoiser.shape)
+            labels = torch.tensor(denoiser.classes[:1]) if denoiser.classes else None
+            if denoiser(image, 1.0, labels).shape != image.shape:
+                raise ValueError("they give no image")
+    except Exception as error:  # each family fails in its own way
+        got = ", ".join(f"{k} {tuple(v.shape)}" for k, v in list(state.items())[:4]) or "none"
+        first = str(error).partition("\n")[0]
+        raise InputError(
+            f"wanted the tensors of {type(spec).__name__} in {path}, got {got} "
+            f"({type(error).__name__}: {first}); fit it again"
+        ) from error
+    return denoiser
+
+
+def check(path: str | Path) -> None:
+    """Whether `load` would give what was saved, at the cost of reading the file.
+
+    Raises:
+        InputError: as `load` does.
+    """
+    if not _read(Path(path).expanduser())[2]:
+        load(path)
+
+
+def _read(path: Path) -> tuple[Spec, dict[str, Tensor], bool]:
+    """The spec and tensors of a file, and whether a checksum vouches for them."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -135,14 +184,30 @@ def load(path: str | Path) -> Denoiser:
         raise InputError(
             f"wanted a denoiser saved by archbias at {path}, got {error}; fit it again"
         ) from error
-    if "family" not in header:
-        raise InputError(f"{path} holds tensors but no family; save it with archbias.families.save")
-    cls = family(header["family"])
+    version = versions.readable(header.get(versions.KEY), str(path))
+    wanted = header.pop("sha256", None)
+    if (version > 1 or wanted) and wanted != _digest(header, state):
+        raise InputError(f"{path} is damaged: it does not match its checksum; fit it again")
+    for key in ("family", "spec"):
+        if key not in header:
+            raise InputError(
+                f"{path} holds tensors but no {key}; save it with archbias.families.save"
+            )
     try:
-        return from_json(cls, json.loads(header["spec"])).rebuild(state)
-    except Exception as error:  # of a header or tensors that no `save` wrote
-        first = str(error).partition("\n")[0]
+        settings = json.loads(header["spec"])
+        spec = from_json(family(header["family"]), settings)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
-            f"{path} is no whole denoiser of family {header['family']!r} "
-            f"({type(error).__name__}: {first}); fit it again"
+            f"wanted settings of {header['family']!r} in {path}, got {header['spec']:.80} "
+            f"({error}); fit it again"
         ) from error
+    return spec, state, wanted is not None
+
+
+def _digest(header: dict[str, str], state: dict[str, Tensor]) -> str:
+    """sha256 over the header and over names, types, shapes and bytes of the tensors."""
+    sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode("utf-8"))
+    for name, tensor in sorted(state.items()):
+        sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()

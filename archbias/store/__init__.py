@@ -20,13 +20,17 @@ _FROM = {
     "COORDINATES": "schema",
     "VARIABLES": "schema",
     "CorruptCell": "cell",
+    "Problem": "verify",
     "about": "schema",
+    "cell_problems": "verify",
     "collect": "join",
     "describe": "schema",
     "digest": "cell",
+    "export_problems": "verify",
     "open_study": "open",
     "publish": "export",
     "read_cell": "cell",
+    "store_problems": "verify",
     "write_cell": "cell",
 }
 

@@ -12,12 +12,10 @@ the size of each file and reads none.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
@@ -131,18 +129,14 @@ class Checked(LocalStore):
             data = found.to_bytes()
             if wanted == f"{len(data)} {_sha(data)}":
                 return found
-        with contextlib.suppress(InputError):
-            if read(self.root) != self.files:
-                raise Replaced(self.root)
+        try:
+            again = read(self.root) != self.files
+        except InputError:
+            again = False
+        if again:
+            raise InputError(
+                f"{self.root} was written again since it was opened; open it again: "
+                f"archbias.open_study({str(self.root)!r})"
+            )
         what = "is missing" if found is None else "is damaged"
         raise InputError(f"{self.root / key} {what}; {REMEDY}")
-
-
-class Replaced(InputError):
-    """The store was written again while it was being read."""
-
-    def __init__(self, root: Any) -> None:
-        super().__init__(
-            f"{root} was written again since it was opened; open it again: "
-            f"archbias.open_study({str(root)!r})"
-        )
