@@ -9,6 +9,8 @@ from archbias.nets.shallow import Shallow
 from archbias.nets.train import Train
 from archbias.nets.unet import UNet
 from archbias.posteriors.ideal import Ideal
+from archbias.posteriors.score_machines import BBELS
+from archbias.posteriors.windows import published
 from archbias.regressions.linear import Linear
 from archbias.study import Images, Study, cells
 
@@ -17,7 +19,15 @@ SHORT = Train(steps=1000, batch=128, learning_rate=1e-2, warmup=0, clip=0.0, ema
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(cells.Settings):
+    """What the study asks beside `cells.Settings`.
+
+    families: the denoisers by label.
+    scale: the published windows of bbELS, the boundary-broken equivariant local score machine, by
+        name (`archbias.SCHEDULES`); empty leaves the machine out.
+    """
+
     variance_seeds: int = 128
+    scale: str = "fashion_mnist-unet"
     families: dict[str, Spec] = field(
         default_factory=lambda: {
             "ideal": Ideal(),
@@ -33,6 +43,9 @@ def grid(settings: Settings) -> list[cells.Cell]:
     specs = settings.families
     predictors = [cells.mean_image(settings)]
     predictors += [cells.predicted("ideal", Ideal(), settings)]
+    if settings.scale:
+        machine = BBELS(window=published(settings.scale))
+        predictors += [cells.predicted("bbels", machine, settings, seconds=60)]
     predictors += [
         cells.law_of(label, spec, settings)
         for label, spec in specs.items()
