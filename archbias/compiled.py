@@ -36,7 +36,7 @@ def njit(function: Callable | None = None, **options: Any) -> Any:
 def _use_temporary_folder() -> None:
     folder = tempfile.mkdtemp(prefix="archbias-compiled-")  # ours alone: it will hold code
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    numba.config.CACHE_DIR = folder
+    numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]  # numba makes it when it starts
     os.environ["NUMBA_CACHE_DIR"] = folder  # processes started by this one share it
     print(
         "archbias: compiled code cannot be kept here and is made anew in every run; "

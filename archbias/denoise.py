@@ -17,7 +17,7 @@ import abc
 import functools
 import html
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -67,11 +67,11 @@ class Spec(abc.ABC):
             check = cls.__post_init__
 
             @functools.wraps(check)
-            def __post_init__(self) -> None:
+            def __post_init__(self: Spec) -> None:
                 plain_fields(self)
                 check(self)
 
-            cls.__post_init__ = __post_init__
+            cls.__post_init__ = __post_init__  # type: ignore[method-assign]  # the same, wrapped
 
     def __post_init__(self) -> None:
         plain_fields(self)
@@ -160,9 +160,10 @@ class Denoiser(abc.ABC):
     classes: tuple[int, ...] = ()
     levels: tuple[float, float] | None = None
 
-    def __init__(self, spec: Spec, shape: tuple[int, int, int], tensors: dict[str, Tensor]):
+    def __init__(self, spec: Spec, shape: Sequence[int], tensors: dict[str, Tensor]):
+        c, h, w = shape
         self.spec = spec
-        self.shape = tuple(int(s) for s in shape)
+        self.shape = (int(c), int(h), int(w))
         self._tensors = tensors
         self._cast: dict[tuple[torch.dtype, torch.device], dict[str, Tensor]] = {}
 

@@ -98,18 +98,16 @@ def parse(text: str) -> Spec:
     """A spec from text such as 'els' or 'els(window=7)'; values are Python literals."""
     try:
         call = ast.parse(text, mode="eval").body
-        name = call.func.id if isinstance(call, ast.Call) else call.id
-        settings = (
-            {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-            if isinstance(call, ast.Call)
-            else {}
-        )
-    except (SyntaxError, AttributeError, ValueError):
+        head, given = (call.func, call.keywords) if isinstance(call, ast.Call) else (call, [])
+        settings = {k.arg or "**": ast.literal_eval(k.value) for k in given}
+        if not isinstance(head, ast.Name):
+            raise ValueError("no name of a family")
+    except (SyntaxError, ValueError):
         raise InputError(
             f"a family is written NAME or NAME(setting=value), got {text!r}; for example "
             "els(window=7)"
         ) from None
-    return configure(family(name), **settings)
+    return configure(family(head.id), **settings)
 
 
 def save(denoiser: Denoiser, path: str | Path) -> None:

@@ -28,6 +28,7 @@ from .errors import InputError
 from .seeds import generator
 
 Progress = Callable[[int, int], None]
+Step = Callable[[Tensor, float, float, slice], Tensor]  # y, sigma, the next sigma, rows of y
 
 
 def _quiet(done: int, total: int) -> None:
@@ -203,7 +204,15 @@ def _rows(labels: Tensor | None, rows: slice) -> Tensor | None:
     return None if labels is None else labels[rows]
 
 
-def _integrate(step, noise, sigmas, labels, batch, path, progress) -> Tensor:
+def _integrate(
+    step: Step,
+    noise: Tensor,
+    sigmas: Tensor,
+    labels: Tensor | None,
+    batch: int | None,
+    path: bool,
+    progress: Progress,
+) -> Tensor:
     sigmas = levels.check(sigmas).tolist()
     if labels is not None and len(labels) != len(noise):
         raise InputError(

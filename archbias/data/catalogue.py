@@ -11,9 +11,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import InputError, nearest
 from . import array, celeba, checks, cifar10, digits, fashion_mnist, folder, limits, mnist, pictures
@@ -101,7 +103,8 @@ def _read(
     # asked for, so that photographs of any size become alike
     mixed = crop == "centre" and size is not None
     crop, order = crop or about.crop, np.argsort(rows)
-    x, raw, notes = None, None, []
+    x: Tensor | None = None
+    raw: tuple[str, tuple[int, ...]] | None = None
     for at, (name, pixels) in zip(order, listing.read([rows[i] for i in order]), strict=True):
         raw = raw or (name, pixels.shape)
         if pixels.shape[2] != raw[1][2] or (pixels.shape != raw[1] and not mixed):
@@ -111,7 +114,7 @@ def _read(
                 "convert the files, or give size and crop='centre' where only height and width "
                 "differ"
             )
-        notes = []
+        notes: list[str] = []
         if crop == "centre" and pixels.shape[0] != pixels.shape[1]:
             notes.append(
                 "crop centre square"
@@ -127,7 +130,7 @@ def _read(
         if pixels.shape[:2] != sides:
             kind = "bytes" if pixels.dtype == np.uint8 else "floats"
             notes.append(f"resize {size}x{size} antialiased bilinear, {kind}")
-            pixels = pictures.resize(pixels, size, size)
+            pixels = pictures.resize(pixels, *sides)
         if pixels.min() == pixels.max():
             raise InputError(
                 f"every image must vary, got the constant {name}; remove it or choose others by ids"
@@ -136,6 +139,7 @@ def _read(
         pixels = pictures.to_float(pixels)
         checks.pixels(pixels, name)
         x[at] = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    assert x is not None  # `choose` returns at least one row
     labels = None if listing.labels is None else listing.labels[rows]
     return ImageSet._checked(
         x,
@@ -224,7 +228,7 @@ def prepare(
         pictures.to_float(pixels), channels_last
     ):
         pixels = images.images.numpy()
-    arrays = {
+    arrays: dict[str, Any] = {
         "images": pixels,
         "ids": np.array(images.ids),
         "manifest": np.frombuffer(about.to_json().encode(), np.uint8),

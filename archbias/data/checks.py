@@ -14,6 +14,7 @@ import operator
 import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,14 +39,13 @@ def whole(value: object, what: str, least: int = 1, remedy: str = "1000 is usual
 def sides(size: object) -> tuple[int, int]:
     """(height, width) of one integer or of two; an InputError unless both are positive integers."""
     both = size if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
-    if len(both) != 2 or any(
-        not isinstance(v, Integral) or isinstance(v, bool) or v < 1 for v in both
-    ):
+    good = [operator.index(v) for v in both if isinstance(v, Integral) and not isinstance(v, bool)]
+    if len(both) != 2 or len(good) != 2 or min(good) < 1:
         raise InputError(
             f"an image size must be a positive integer, or height and width, got {size!r}; 32 and "
             "64 are usual"
         )
-    return operator.index(both[0]), operator.index(both[1])
+    return good[0], good[1]
 
 
 def images(x: np.ndarray | Tensor, origin: str) -> np.ndarray:
@@ -166,8 +166,8 @@ def labels(given: object, ids: Sequence[str], where: str) -> Tensor:
     if isinstance(given, Tensor):
         given = given.detach().cpu()
         given = (given.float() if given.dtype == torch.bfloat16 else given).numpy()
-    array = np.ma.asarray(given)
-    mask, array = np.ma.getmaskarray(array), np.ma.getdata(array)
+    masked: np.ma.MaskedArray = np.ma.asarray(given)
+    mask, array = np.ma.getmaskarray(masked), np.ma.getdata(masked)
     if array.ndim == 2 and array.shape[1] == 1:
         array, mask = array[:, 0], mask[:, 0]
     if array.shape != (len(ids),):
@@ -192,11 +192,11 @@ def _beyond(x: np.ndarray) -> bool:
     return x.dtype == np.uint64 and x.size > 0 and int(x.max()) >= 2**63
 
 
-def _is_whole(v: Real) -> bool:
+def _is_whole(v: Any) -> bool:
     return math.isfinite(v) and v == int(v) and -(2**63) <= v < 2**63
 
 
-def names(given: Sequence[object], count: int, where: str) -> tuple[str, ...]:
+def names(given: Sequence[object] | np.ndarray, count: int, where: str) -> tuple[str, ...]:
     """`count` distinct ids as text."""
     ids = tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in given)
     if len(ids) != count or len(set(ids)) != count:

@@ -52,7 +52,8 @@ def _tar(path: Path) -> formats.Listing:
         tarfile.open(fileobj=io.BytesIO(limits.unpacked(path)), mode="r:") as tar,
     ):
         members = sorted((m for m in tar if m.isfile() and _is_batch(m.name)), key=lambda m: m.name)
-        return _batches(path, [tar.extractfile(m).read() for m in members])
+        files = [tar.extractfile(m) for m in members]
+        return _batches(path, [file.read() for file in files if file is not None])
 
 
 def _is_batch(name: str) -> bool:

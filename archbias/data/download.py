@@ -9,6 +9,7 @@ request.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -136,7 +137,7 @@ class _Resume:
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def _pull(self, url: str, report) -> None:
+    def _pull(self, url: str, report: Callable[[int, int | None], None]) -> None:
         have = self._size()
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with requests.get(url, headers=headers, stream=True, timeout=PATIENCE) as answer:

@@ -105,7 +105,8 @@ class ImageSet:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
-        return tuple(self.images.shape[1:])
+        _, c, h, w = self.images.shape
+        return c, h, w
 
     @cached_property
     def hash(self) -> str:

@@ -74,7 +74,7 @@ def from_array(
     origin: str,
     images: np.ndarray,
     labels: np.ndarray | None = None,
-    ids: Sequence[object] | None = None,
+    ids: Sequence[object] | np.ndarray | None = None,
     left_out: str = "",
 ) -> Listing:
     """Bytes (N, H, W) or (N, H, W, C), or floats (N, H, W) or (N, C, H, W) in [-1, 1]."""

@@ -25,11 +25,20 @@ from .writing import writing
 class Described(Protocol):
     """What a manifest describes: an `ImageSet`, or anything with the same fields."""
 
-    images: Tensor
-    ids: tuple[str, ...]
-    labels: Tensor | None
-    name: str
-    transform: tuple[str, ...]
+    @property
+    def images(self) -> Tensor: ...
+
+    @property
+    def ids(self) -> tuple[str, ...]: ...
+
+    @property
+    def labels(self) -> Tensor | None: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def transform(self) -> tuple[str, ...]: ...
 
     @property
     def hash(self) -> str: ...

@@ -31,6 +31,7 @@ compare      how good between ceiling and baseline?       the value, its interva
 """
 
 from importlib import import_module
+from types import ModuleType
 
 __all__ = [
     "agreement",
@@ -57,7 +58,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> ModuleType:
     """A module of the package on first use."""
     if name in __all__:
         return import_module(f"{__name__}.{name}")

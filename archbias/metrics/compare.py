@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ..errors import InputError, nearest
 from . import agreement
-from .intervals import STATISTICS, Interval, bootstrap
+from .intervals import STATISTICS, Interval, Statistic, bootstrap
 from .paired import Paired, holm, paired
 
 METRICS = {
@@ -142,8 +142,16 @@ def compare(
     }
     if len(samples) > 1 and ANOTHER_SEED not in low:
         low[ANOTHER_SEED] = f(samples, samples.roll(-1, 0))
-    settings = dict(metric=metric, statistic=statistic, level=level, resamples=resamples, seed=seed)
-    return scale(values, ceiling=ceiling, floors=low, **settings)
+    return scale(
+        values,
+        ceiling=ceiling,
+        floors=low,
+        metric=metric,
+        statistic=statistic,
+        level=level,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def scale(
@@ -179,7 +187,7 @@ def scale(
         room = c - b
         return np.where(sign * room > 0, (v - b) / np.where(room == 0, 1.0, room), np.nan)
 
-    def interval(*v: Tensor, statistic=statistic) -> Interval:
+    def interval(*v: Tensor, statistic: str | Statistic = statistic) -> Interval:
         return bootstrap(*v, statistic=statistic, level=level, resamples=resamples, seed=seed)
 
     return Comparison(

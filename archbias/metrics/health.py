@@ -131,12 +131,11 @@ def beside(
         images: training images, where the ideal denoiser's error is the least possible, or unseen
             ones. labels: for the network alone.
     """
-    settings = {"seed": seed, "batch": batch}
     return Errors(
         sigmas=torch.tensor(_levels(sigmas), dtype=torch.float64),
-        network=errors(network, images, sigmas, labels=labels, **settings),
-        ideal=errors(ideal, images, sigmas, **settings),
-        wiener=errors(wiener, images, sigmas, **settings),
+        network=errors(network, images, sigmas, labels=labels, seed=seed, batch=batch),
+        ideal=errors(ideal, images, sigmas, seed=seed, batch=batch),
+        wiener=errors(wiener, images, sigmas, seed=seed, batch=batch),
     )
 
 
@@ -165,7 +164,8 @@ def range_of(images: Tensor) -> Range:
     share = float(good.double().mean()) if len(images) else float("nan")
     x = images[good].double()
     if not x.numel():
-        return Range(*[float("nan")] * 4, share)
+        none = float("nan")
+        return Range(none, none, none, none, share)
     over = (x.abs() - 1).clamp(min=0)
     return Range(
         float(x.min()),
@@ -290,7 +290,9 @@ def _ratio(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.where(below > 0, a.mean(axis) / np.where(below > 0, below, 1.0), np.nan)
 
 
-def _place(network: np.ndarray, ideal: np.ndarray, wiener: np.ndarray, axis: int = -1):
+def _place(
+    network: np.ndarray, ideal: np.ndarray, wiener: np.ndarray, axis: int = -1
+) -> np.ndarray:
     network, ideal, wiener = (v.mean(axis) for v in (network, ideal, wiener))
     room = wiener - ideal
     known = room > 1e-9 * wiener

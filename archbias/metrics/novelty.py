@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -31,6 +32,26 @@ COPY_RATIO = 1 / 3
 CANDIDATES = 8
 
 Found = tuple[Tensor, Tensor, Tensor, Tensor]  # the fields of `Nearest`
+
+
+class Rows(Protocol):
+    """Rows of numbers, cut when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: slice | Tensor, /) -> Tensor: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+
+Images = Tensor | Rows
 
 
 @dataclass(frozen=True)
@@ -65,7 +86,7 @@ class Nearest:
         return (self.ratio < COPY_RATIO) | (self.distance == 0)
 
 
-def nearest(samples: Tensor, images: Tensor, *, memory: int = 2**28) -> Nearest:
+def nearest(samples: Tensor, images: Images, *, memory: int = 2**28) -> Nearest:
     """Exact nearest and second nearest image of every sample.
 
     Args:
@@ -106,7 +127,7 @@ class _Squares:
     their rounding.
     """
 
-    def __init__(self, x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int):
+    def __init__(self, x: Tensor, phi: Images, dtype: torch.dtype, memory: int):
         d = x.shape[1]
         # any shift will do; this one shortens vectors
         centre = phi[:256].to(x.device, torch.float64).mean(0).to(dtype)
@@ -137,7 +158,7 @@ class _Squares:
         return rounding(self.q.shape[1], scale, self.q.dtype)
 
 
-def _search(x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int) -> Found:
+def _search(x: Tensor, phi: Images, dtype: torch.dtype, memory: int) -> Found:
     squares = _Squares(x, phi, dtype, memory)
     keep = min(CANDIDATES, len(phi))
     best = squares.q.new_full((len(x), 0), 0)
@@ -156,7 +177,8 @@ def _search(x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int) -> Found:
     open_rows = (best.amax(1).double() - squares.bound <= result[2] ** 2).nonzero()[:, 0]
     if len(open_rows):
         if dtype == torch.float64:
-            again = _settle(x[open_rows], phi, tuple(v[open_rows] for v in result), memory)
+            one, index, two, second_index = (v[open_rows] for v in result)
+            again = _settle(x[open_rows], phi, (one, index, two, second_index), memory)
         else:
             again = _search(x[open_rows], phi, torch.float64, memory)
         for column, value in zip(result, again, strict=True):
@@ -164,7 +186,7 @@ def _search(x: Tensor, phi: Tensor, dtype: torch.dtype, memory: int) -> Found:
     return result
 
 
-def _settle(x: Tensor, phi: Tensor, best: Found, memory: int) -> Found:
+def _settle(x: Tensor, phi: Images, best: Found, memory: int) -> Found:
     """The two nearest of rows that float64 products leave open: all that may be nearer than the
     second are measured.
 
@@ -210,13 +232,13 @@ def _join(best: Found, row: Tensor, index: Tensor, distance: Tensor) -> Found:
     return distance[one], index[one], distance[two], index[two]
 
 
-def _rows(phi: Tensor, where: Tensor) -> Iterator[Tensor]:
+def _rows(phi: Images, where: Tensor) -> Iterator[Tensor]:
     """The images at `where`, one column at a time, in float64."""
     for k in range(where.shape[1]):
         yield phi[where[:, k].to(phi.device)].to(where.device, torch.float64)
 
 
-def _measure(x: Tensor, phi: Tensor, where: Tensor) -> Tensor:
+def _measure(x: Tensor, phi: Images, where: Tensor) -> Tensor:
     """(B, K) L2 distances to the images at `where`, by differences in float64."""
     wide = x.double()
     return torch.stack([apart(wide, p) for p in _rows(phi, where)], 1).sqrt()

@@ -16,6 +16,7 @@ offset and the scale of the images and whatever library multiplies the matrices.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,9 +24,10 @@ from torch import Tensor
 
 RELATIVE = 1e-9  # of d^2, what the product may be wrong by
 MEMORY = 2**26  # bytes of differences held at once
+Scale = TypeVar("Scale", Tensor, float)
 
 
-def rounding(d: int, scale: Tensor | float, dtype: torch.dtype) -> Tensor | float:
+def rounding(d: int, scale: Scale, dtype: torch.dtype) -> Scale:
     """The largest error of |a|^2 + |b|^2 - 2 a.b in `dtype`, twice Higham's bound for safety.
 
     Args:

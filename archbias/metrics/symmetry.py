@@ -102,7 +102,7 @@ class Patches:
             )
         view = images.unfold(2, size, stride).unfold(3, size, stride)
         self._view = view.permute(0, 2, 3, 1, 4, 5)
-        self.grid = tuple(self._view.shape[1:3])
+        self.grid = (self._view.shape[1], self._view.shape[2])
         self.device = images.device
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ nor zarr.
 """
 
 from importlib import import_module
+from typing import Any
 
 from .files import replacing, sweep, write_bytes, write_text
 from .provenance import commit, provenance
@@ -37,7 +38,7 @@ _FROM = {
 __all__ = ["commit", "provenance", "replacing", "sweep", "write_bytes", "write_text", *_FROM]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Names whose modules need xarray, on first use."""
     if name in _FROM:
         return getattr(import_module(f".{_FROM[name]}", __name__), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -42,7 +43,7 @@ def publish(tree: xr.DataTree, path: Path) -> None:
     write_bytes(path, netcdf.made(groups, root), seal=True)
 
 
-def _without_roots(settings):
+def _without_roots(settings: Any) -> Any:
     """Settings without the folders of images."""
     if isinstance(settings, dict):
         return {k: None if k == "root" else _without_roots(v) for k, v in settings.items()}

@@ -78,15 +78,16 @@ class Group:
                 dtype = self.label_kinds.get(name, var.dtype)
                 self.label_kinds[name] = np.promote_types(dtype, var.dtype)
                 continue
-            for dim, size in zip(var.dims, var.shape, strict=True):
+            dims = _dims(var)
+            for dim, size in zip(dims, var.shape, strict=True):
                 if dim not in variables:
                     self.sizes[dim] = max(size, self.sizes.get(dim, 0))
-            dtype = self.variables.get(name, (var.dims, var.dtype))[1]
-            self.variables[name] = (var.dims, np.promote_types(dtype, var.dtype))
+            dtype = self.variables.get(name, (dims, var.dtype))[1]
+            self.variables[name] = (dims, np.promote_types(dtype, var.dtype))
             if var.dtype.kind in "biu":
                 block = tuple(
                     tuple(variables[d].values.tolist()) if d in variables else n
-                    for d, n in var.sizes.items()
+                    for d, n in zip(dims, var.shape, strict=True)
                 )
                 self.filled.setdefault(name, set()).add(block)
 
@@ -145,10 +146,10 @@ class Group:
             if name not in self.arrays:
                 continue
             where = [
-                np.array([self.labels[d][v] for v in variables[d].values.tolist()], dtype=int)
+                np.array([self.labels[d][v] for v in variables[d].values.tolist()], dtype=np.intp)
                 if d in variables
                 else np.arange(n)
-                for d, n in zip(var.dims, var.shape, strict=True)
+                for d, n in zip(_dims(var), var.shape, strict=True)
             ]
             if name in self.held:
                 self.held[name][np.ix_(*where) if where else ()] = var.values
@@ -159,6 +160,11 @@ class Group:
         """Write what was held."""
         for name, values in self.held.items():
             self.arrays[name][...] = values.astype(str) if values.dtype == object else values
+
+
+def _dims(var: xr.Variable) -> tuple[str, ...]:
+    """The dimensions of a variable of a file, which are all text."""
+    return tuple(str(d) for d in var.dims)
 
 
 def _sort(dtype: np.dtype, attrs: Mapping[str, Any]) -> str:

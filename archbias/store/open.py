@@ -17,7 +17,7 @@ from ..errors import InputError
 from . import attributes, checksums, versions
 from .files import unbroken
 
-DECODING = {"decode_timedelta": xr.coders.CFTimedeltaCoder(decode_via_units=False)}
+DECODING: dict[str, Any] = {"decode_timedelta": xr.coders.CFTimedeltaCoder(decode_via_units=False)}
 
 
 def open_study(path: str | Path) -> xr.DataTree:

@@ -74,7 +74,7 @@ def describe(group: xr.Dataset) -> xr.Dataset:
                 f"the labels of a dimension must differ, got {name} = {again!r} twice; rename one"
             )
     for name, var in group.variables.items():
-        known = VARIABLES.get(name) or COORDINATES.get(name)
+        known = VARIABLES.get(str(name)) or COORDINATES.get(str(name))
         wanted = {"long_name"} if var.dtype.kind in "mM" else {"long_name", "units"}
         if known:
             group[name].attrs = about(*known) | group[name].attrs

@@ -49,7 +49,7 @@ def normal(ds: Any, group: Any) -> xr.Dataset:
     for name in [*ds.variables, *ds.dims]:
         _name(name, f"{where}: wanted a variable's or dimension's name")
     for name in ds.coords:
-        if name not in ds.dims and " " in name:
+        if name not in ds.dims and " " in str(name):
             raise InputError(
                 f"{where}: wanted names without spaces for coordinates that are not dimensions, "
                 f"got {name!r}; rename it or make it a variable"
@@ -154,7 +154,7 @@ def encode(ds: xr.Dataset) -> xr.Dataset:
             }
             attrs |= TIMES[kind]
         found[name] = (var.dims, values, attrs)
-    besides = [n for n in ds.coords if n not in ds.dims]
+    besides = [str(n) for n in ds.coords if n not in ds.dims]
     named = {"coordinates": " ".join(besides)} if besides else {}
     return xr.Dataset(found, attrs=attributes.encode(ds.attrs) | named)
 

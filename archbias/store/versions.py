@@ -8,13 +8,15 @@ An older one opens. A newer one is refused, since its numbers could be misread.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import InputError
 
 FORMAT = 2
 KEY = "archbias_format"
 
 
-def readable(found: object, what: str) -> int:
+def readable(found: Any, what: str) -> int:
     """The version found in a file, 1 if it carries none.
 
     Args:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -123,14 +123,14 @@ def zarr_store(path: Path) -> Listing:
         return from_array(plain(path), _zarr(node["images"], path), labels, ids, _arrays(rest))
 
 
-def _zarr(array, path: Path, dims: int | None = None) -> np.ndarray:
+def _zarr(array: Any, path: Path, dims: int | None = None) -> np.ndarray:
     """A zarr array, its claims checked and its codecs known not to run code."""
     import zarr
 
     where = f"{plain(path)}/{plain(array.name or '')}".replace("//", "/").rstrip("/")
     if not isinstance(array, zarr.Array) or (dims is not None and array.ndim != dims):
         raise ValueError(f"no array of {dims} dimensions at {where}")
-    about = array.metadata.to_dict()
+    about: dict[str, Any] = dict(array.metadata.to_dict())
     codecs = [about.get("compressor"), *(about.get("filters") or ()), *(about.get("codecs") or ())]
     for codec in _flat(codecs):
         name = str(codec.get("id", codec.get("name", ""))) if isinstance(codec, dict) else ""
@@ -163,9 +163,9 @@ def _stored(folder: Path) -> list[int]:
     return [f.stat().st_size for f in folder.rglob("*") if f.is_file() and f.name not in about]
 
 
-def _flat(codecs) -> list[object]:
+def _flat(codecs: Iterable[object]) -> list[object]:
     """Codecs and the codecs inside them (sharding)."""
-    out = []
+    out: list[object] = []
     for codec in codecs:
         out.append(codec)
         inner = codec.get("configuration") if isinstance(codec, dict) else None

@@ -89,7 +89,8 @@ def _stepped_through(path: Path) -> Path:
 
 def _look(path: Path) -> tuple[list[str], list[str]]:
     """The names of the folders and of the files of a folder, without hidden ones."""
-    folders, names = [], []
+    folders: list[str] = []
+    names: list[str] = []
     with os.scandir(path) as entries:
         for entry in entries:
             if not hidden([entry.name]):

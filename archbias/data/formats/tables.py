@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -46,8 +47,8 @@ def parquet(paths: Sequence[Path]) -> Listing:
             f"wanted labels in all of {origin}, got them in {len(told)} of {len(labels)} files; "
             "give files of one kind"
         )
-    stems = [None if n is None else composed(PurePosixPath(n).name) for n in names]
-    ids = stems if None not in stems and len(set(stems)) == len(stems) else numbered(len(where))
+    stems = [composed(PurePosixPath(n).name) for n in names if n is not None]
+    ids = stems if len(set(stems)) == len(names) else numbered(len(where))
 
     def read(rows: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
         wanted: dict[tuple[int, int, str], list[int]] = {}
@@ -135,7 +136,7 @@ def _encoded(path: Path, group: int, column: str, rows: dict[int, int]) -> Itera
         raise ValueError(f"{first} rows in group {group}")
 
 
-def _holds_images(kind) -> bool:
+def _holds_images(kind: Any) -> bool:
     import pyarrow as pa
 
     at = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1

@@ -83,7 +83,8 @@ def _check(member: zipfile.ZipInfo, name: str) -> None:
             "password and give the folder"
         )
     if member.compress_type not in SUPPORTED:
-        kind = zipfile.compressor_names.get(member.compress_type, member.compress_type)
+        names: dict[int, str] = getattr(zipfile, "compressor_names", {})  # not documented
+        kind = names.get(member.compress_type, member.compress_type)
         raise InputError(
             f"wanted an image at {name}, got the compression {kind}, which Python does not read; "
             "unpack the archive and give the folder"
