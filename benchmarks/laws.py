@@ -145,7 +145,7 @@ def main():
             flush=True,
         )
     if args.csv:
-        with open(args.csv, "w", newline="") as file:
+        with open(args.csv, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)

@@ -33,7 +33,9 @@ SIGMA, BLOCK = 0.5, 1000
 def anonymous() -> float:
     """Anonymous memory of this process, MB."""
     line = next(
-        x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("RssAnon")
+        x
+        for x in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        if x.startswith("RssAnon")
     )
     return int(line.split()[1]) / 1024
 

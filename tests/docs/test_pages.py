@@ -43,7 +43,7 @@ def commands(page: Path) -> list[list[str]]:
     """`archbias ...` lines of a page as words, without the remark after three spaces, `...` and
     placeholders.
     """
-    text = re.sub(r"; +archbias", "\narchbias", page.read_text())
+    text = re.sub(r"; +archbias", "\narchbias", page.read_text(encoding="utf-8"))
     lines = re.findall(r"^(?:    |\| `)?(archbias [a-z].*?)(?:   |`|#|$)", text, re.M)
     return [[w for w in shlex.split(line)[1:] if not w.startswith("...")] for line in lines]
 
