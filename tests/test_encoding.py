@@ -42,6 +42,18 @@ def test_no_file_is_opened_in_the_encoding_of_the_locale(tmp_path, request):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_answers_in_a_pipe_are_utf8_in_any_locale(tmp_path):
+    """The licences in `data list` have dashes and an ellipsis, which an ASCII locale lacks."""
+    done = subprocess.run(
+        [sys.executable, "-m", "archbias", "data", "list", "--root", str(tmp_path)],
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "80"},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout.isascii()
+    done.stdout.decode("utf-8")
+
+
 def test_the_warning_that_the_test_relies_on_is_an_error():
     """A module of the package that reads in the locale's encoding ends in an EncodingWarning."""
     script = SCRIPT.split("from archbias")[0] + (

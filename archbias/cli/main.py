@@ -8,7 +8,9 @@ remedy. No command imports torch before it needs it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
+import io
 import sys
 from collections.abc import Callable, Sequence
 
@@ -30,9 +32,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # names of files that are no text are shown all the same
-            stream.reconfigure(errors="backslashreplace")
+    _streams()
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments) or 0
@@ -54,6 +54,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         err.print("\nstopped; the same command goes on from here")
         return 130
+
+
+def _streams() -> None:
+    """Files and pipes get UTF-8, a terminal its own encoding; what that lacks, and names of files
+    that are no text, are escaped.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(ValueError, OSError):  # a closed stream says so itself
+                utf8 = None if stream.isatty() else "utf-8"
+                stream.reconfigure(encoding=utf8, errors="backslashreplace")
 
 
 class _Groups:

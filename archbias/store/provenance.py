@@ -24,9 +24,10 @@ def commit() -> str:
         return ""
 
     def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", root, *words], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
+        done = subprocess.run(
+            ["git", "-C", root, *words], capture_output=True, check=True, timeout=10
+        )
+        return done.stdout.decode("utf-8", errors="replace").strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
