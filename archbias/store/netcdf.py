@@ -6,8 +6,11 @@ process by a signal when the disk is full at closing, so it never writes to the 
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import h5py
@@ -17,6 +20,8 @@ import xarray as xr
 from ..errors import InputError
 from . import values
 from .attributes import plain
+
+_WRITING = threading.Lock()
 
 # attributes by which HDF5 carries NetCDF
 _NETCDF = {
@@ -44,7 +49,8 @@ def made(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> memoryvi
         tree = xr.DataTree.from_dict({name: values.encode(ds) for name, ds in groups.items()})
         tree.attrs = tree.attrs | dict(attrs)
         # a group of its own needs its own labels to be joined with those of other cells
-        data = tree.to_netcdf(engine="h5netcdf", write_inherited_coords=True)
+        with _alone():
+            data = tree.to_netcdf(engine="h5netcdf", write_inherited_coords=True)
         with h5py.File(io.BytesIO(data)) as file:
             again = {f"/{name}": ds for name, ds in read(file).items()}
     except MemoryError:
@@ -57,6 +63,16 @@ def made(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> memoryvi
     for name, ds in groups.items():
         _same(ds, again.get(f"/{name.strip('/')}"), name)
     return data
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One file at a time, and none of Dask's locks: in a task xarray asks the scheduler for the
+    lock of a file, by its name, and a file in memory has none.
+    """
+    dask = sys.modules.get("dask")
+    with _WRITING, dask.config.set(scheduler="synchronous") if dask else contextlib.nullcontext():
+        yield
 
 
 def _same(wanted: xr.Dataset, got: xr.Dataset | None, group: str) -> None:
