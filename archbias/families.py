@@ -10,7 +10,6 @@ settings as JSON in the header. No pickle.
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import warnings
 from importlib.metadata import entry_points
@@ -40,7 +39,7 @@ from .regressions.linear import Linear
 from .regressions.polynomial import Polynomial
 from .regressions.power_features import PowerFeatures
 from .regressions.power_patches import PowerPatches
-from .store import versions
+from .store import tensors, versions
 from .store.files import write_bytes
 
 FAMILIES: dict[str, type[Spec]] = {
@@ -123,7 +122,7 @@ def save(denoiser: Denoiser, path: str | Path) -> None:
         versions.KEY: str(versions.FORMAT),
     }
     state = {k: v.detach().contiguous().cpu() for k, v in denoiser.state().items()}
-    header["sha256"] = _digest(header, state)
+    header[tensors.KEY] = tensors.digest(header, state)
     # made in memory and written by the ordinary checked call: the library's own writer may map the
     # file, and a mapped file on a full disk ends the process by a signal
     write_bytes(Path(path).expanduser(), safetensors.torch.save(state, metadata=header))
@@ -161,14 +160,19 @@ def load(path: str | Path) -> Denoiser:
     return denoiser
 
 
-def check(path: str | Path) -> None:
+def check(path: str | Path) -> bool:
     """Whether `load` would give what was saved, at the cost of reading the file.
+
+    Returns:
+        Whether a checksum vouches for it; a file of an older archbias has none and is loaded.
 
     Raises:
         InputError: as `load` does.
     """
-    if not _read(Path(path).expanduser())[2]:
-        load(path)
+    if _read(Path(path).expanduser())[2]:
+        return True
+    load(path)
+    return False
 
 
 def _read(path: Path) -> tuple[Spec, dict[str, Tensor], bool]:
@@ -183,8 +187,8 @@ def _read(path: Path) -> tuple[Spec, dict[str, Tensor], bool]:
             f"wanted a denoiser saved by archbias at {path}, got {error}; fit it again"
         ) from error
     version = versions.readable(header.get(versions.KEY), str(path))
-    wanted = header.pop("sha256", None)
-    if (version > 1 or wanted) and wanted != _digest(header, state):
+    wanted = header.pop(tensors.KEY, None)
+    if (version > 1 or wanted) and wanted != tensors.digest(header, state):
         raise InputError(f"{path} is damaged: it does not match its checksum; fit it again")
     for key in ("family", "spec"):
         if key not in header:
@@ -200,12 +204,3 @@ def _read(path: Path) -> tuple[Spec, dict[str, Tensor], bool]:
             f"({error}); fit it again"
         ) from error
     return spec, state, wanted is not None
-
-
-def _digest(header: dict[str, str], state: dict[str, Tensor]) -> str:
-    """sha256 over the header and over names, types, shapes and bytes of the tensors."""
-    sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode("utf-8"))
-    for name, tensor in sorted(state.items()):
-        sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
-    return sha.hexdigest()

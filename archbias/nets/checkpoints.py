@@ -1,7 +1,8 @@
 """Checkpoints of a training: weights, averages, the optimiser's moments and the losses so far.
 
 A checkpoint is one safetensors file that takes the place of the one before when it is whole. It
-carries the fingerprint of what was trained; one of anything else is not resumed.
+carries the fingerprint of what was trained and the sha256 of what it holds; one of anything else,
+or a damaged one, is not resumed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from torch import Tensor, nn
 
 from ..data import ImageSet
 from ..denoise import to_json
+from ..errors import InputError
+from ..store.tensors import KEY, digest
 from .train import Train
+
+REMEDY = "delete it to train from the start"
 
 
 def fingerprint(module: nn.Module, images: ImageSet, train: Train, *more: object) -> str:
@@ -38,13 +43,40 @@ def save(file: Path, key: str, done: int, net, average, optimizer, scaler, losse
         tensors |= {f"{what}.{k}": v for what, v in optimizer.state[p].items()}
     tensors["losses"] = losses[:done]
     header = {"key": key, "step": str(done), "scaler": json.dumps(scaler.state_dict())}
+    state = {k: v.detach().contiguous().cpu().clone() for k, v in tensors.items()}
+    header[KEY] = digest(header, state)
     # made in memory and written by the ordinary checked call: the library's own writer may map the
     # file, and a mapped file on a full disk ends the process by a signal
-    whole = safetensors.torch.save(
-        {k: v.detach().contiguous().cpu().clone() for k, v in tensors.items()}, metadata=header
-    )
+    whole = safetensors.torch.save(state, metadata=header)
     with replacing(file) as part:
         part.write_bytes(whole)
+
+
+def check(file: Path) -> None:
+    """Whether a training can be resumed from a checkpoint.
+
+    Raises:
+        InputError: it is damaged, or no checkpoint.
+    """
+    try:
+        header, _ = _read(file)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{file} cannot be read ({error}); {REMEDY}") from error
+    if not {"key", "step"} <= header.keys():
+        raise InputError(f"{file} is no checkpoint of a training; {REMEDY}")
+
+
+def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and tensors of a checkpoint; an InputError when they do not match its checksum, which
+    an older archbias did not write.
+    """
+    with safetensors.safe_open(file, framework="pt") as saved:
+        header = saved.metadata() or {}
+        tensors = {k: saved.get_tensor(k) for k in saved.keys()}  # noqa: SIM118 (not a dict)
+    wanted = header.pop(KEY, None)
+    if wanted is not None and wanted != digest(header, tensors):
+        raise InputError(f"{file} is damaged: it does not match its checksum; {REMEDY}")
+    return header, tensors
 
 
 @torch.no_grad()
@@ -56,11 +88,10 @@ def restore(file: Path | None, key: str, net, average, optimizer, scaler, losses
         return 0
     try:
         with safetensors.safe_open(file, framework="pt") as saved:
-            header = saved.metadata() or {}
-            if header.get("key") != key:
+            if (saved.metadata() or {}).get("key") != key:
                 return 0
-            tensors = {k: saved.get_tensor(k) for k in saved.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, safetensors.SafetensorError):
+        header, tensors = _read(file)
+    except (OSError, safetensors.SafetensorError, InputError):
         return 0
     done = int(header["step"])
     for prefix, there in (

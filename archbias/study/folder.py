@@ -10,6 +10,7 @@ RUN/store.zarr      all cells, joined
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from ..data import ImageSet
 from ..denoise import to_json
 from ..errors import InputError
 from .failures import headline, headline_of, of_the_disk
-from .study import Cell, Images, Study, cell_path, error_path
+from .study import Cell, Images, Study, cell_path, error_path, sha256_of
 
 # what a record must hold to be one
 KEYS = {"study": str, "question": str, "version": str, "settings": object, "cells": list}
@@ -91,9 +92,18 @@ def _record(folder: Path) -> dict[str, Any] | None:
             raise _Damaged(
                 f"is no record of a run: {key!r} is missing or not as archbias writes it"
             )
+    wanted = record.pop("sha256", None)  # an older archbias wrote none
+    if wanted is not None and wanted != _digest(record):
+        raise _Damaged("does not match its checksum")
     if not all(isinstance(c, str) for c in record["cells"]):
         raise _Damaged("is no record of a run: 'cells' are not names")
     return record
+
+
+def _digest(record: dict[str, Any]) -> str:
+    """sha256 of a record, however its JSON is laid out."""
+    text = json.dumps(json.loads(json.dumps(record)), sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _told_by_cells(folder: Path) -> list[dict[str, Any]]:
@@ -236,8 +246,10 @@ def opened(
                 "hash": loaded.hash,
                 "n": len(loaded),
                 "shape": list(loaded.shape),
+                "manifest": sha256_of(folder / "manifest.json"),
             }
-        store.write_text(folder / "run.json", json.dumps(record, indent=1))
+        written = record | {"sha256": _digest(record)}
+        store.write_text(folder / "run.json", json.dumps(written, indent=1))
         yield record
     except Exception as error:
         if not isinstance(error, OSError) and not of_the_disk(error):
