@@ -26,6 +26,7 @@ _FROM = {
     "InputError": "errors",
     "SCHEDULES": "posteriors.windows",
     "watch": "watching",
+    "judge": "judging",
 }
 _MODULES = [
     "adapters",
@@ -34,6 +35,7 @@ _MODULES = [
     "denoise",
     "distributions",
     "families",
+    "judging",
     "linalg",
     "metrics",
     "nets",

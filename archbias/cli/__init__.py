@@ -1,7 +1,7 @@
 """The command line, one file per group of commands.
 
     main                         the frame: groups, errors, exit codes
-    compute, studies             run, studies
+    compute, judge, studies      run, judge, studies
     look                         status, figures, tables, export, report
     check, copies                doctor, copies
     images, families, published  data, list, networks

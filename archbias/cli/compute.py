@@ -62,6 +62,13 @@ def _run(a: argparse.Namespace) -> int:
     study = studies.load(a.study)
     settings = study.configure(a.preset, changes_of(a.set))
     folder = a.out or Path("runs") / study.name
+    return carried_out(study, settings, folder, a)
+
+
+def carried_out(study, settings, folder: Path, a: argparse.Namespace) -> int:
+    """Compute the study, or print its plan; draw and sum up what is whole; the exit code."""
+    from .. import study as studies
+
     if a.dry_run:
         return _plan(study, settings, folder)
     _check_device(a.device)

@@ -176,10 +176,13 @@ def draw(
 
 
 def summary(folder: Path, source: Path) -> None:
-    """Write the study's summary as RUN/summary.csv and print what fits the terminal."""
+    """Print the study's findings, write its summary as RUN/summary.csv and print what of it fits
+    the terminal.
+    """
     from .. import store
     from .. import study as studies
 
+    findings(folder, source)
     module = studies.figures(source)
     if module is None or not hasattr(module, "summary"):
         return
@@ -203,3 +206,13 @@ def summary(folder: Path, source: Path) -> None:
         out.print(
             f"{len(frame.columns) - shown} more columns in {folder / 'summary.csv'}", markup=False
         )
+
+
+def findings(folder: Path, source: Path) -> None:
+    """Print what the study at `source` finds in a run, in words."""
+    from .. import report, store
+    from .. import study as studies
+
+    with drawing(folder):
+        for line in report.findings(store.open_study(folder), studies.figures(source)):
+            out.print(line, markup=False)

@@ -16,12 +16,24 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import InputError
-from . import check, compute, copies, families, images, look, new, published, studies, verify
+from . import (
+    check,
+    compute,
+    copies,
+    families,
+    images,
+    judge,
+    look,
+    new,
+    published,
+    studies,
+    verify,
+)
 from .shared import err
 
 # group: (its modules, one example)
 GROUPS = {
-    "compute": ([compute, studies], "archbias run studies/families --preset toy"),
+    "compute": ([compute, judge, studies], "archbias run studies/families --preset toy"),
     "look": ([look], "archbias figures runs/quickstart --style paper"),
     "check": ([verify, check, copies], "archbias verify runs/quickstart"),
     "data and families": ([images, families, published], "archbias list unet"),

@@ -1,5 +1,5 @@
 """A run as one page: `write(run, study)` makes RUN/report.html."""
 
-from .page import page, write
+from .page import findings, page, write
 
-__all__ = ["page", "write"]
+__all__ = ["findings", "page", "write"]

@@ -111,6 +111,7 @@ def page(
         title=attrs.get("study", "study"),
         question=attrs.get("question", ""),
         version=__version__,
+        findings=findings(tree, module),
         facts=_facts(attrs, images, tree),
         troubles=troubles or [],
         contents=[(name, name if name != "reproduce" else "how to reproduce") for name in sections],
@@ -130,6 +131,18 @@ def page(
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
+
+
+def findings(tree: xr.DataTree, module: Any) -> list[str]:
+    """What a study's `figures.py` says of a run in sentences, the most important first; nothing
+    without one, or where a group it reads is missing.
+    """
+    if not hasattr(module, "findings"):
+        return []
+    try:
+        return [str(line) for line in module.findings(tree)]
+    except KeyError:
+        return []
 
 
 def _figures(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:

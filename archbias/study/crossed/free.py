@@ -52,7 +52,7 @@ def fitted(row: Row, label: str, spec: Spec, free: Sequence[str], fit: Fit) -> C
             row.images,
             fit.which,
             {name: values[name] for name in free},
-            sigmas=noise.cosine(fit.steps),
+            sigmas=row.within(noise.cosine(fit.steps)),
             labels=row.labels(fit.which),
             fit=lambda one: sight.told_images(one, row, work),
             progress=lambda i, n: work.runtime.progress(i, n, f"{row}: settings of {label}"),

@@ -51,7 +51,8 @@ class Row:
     labelled: network and theories are told the label; seed s has the label number s mod (number of
         labels).
     seeds: how many are judged. steps: of the theories' sampler; network_steps: of the network's.
-    schedule: the noise levels of both.
+    schedule: the noise levels of both. levels: the least and the largest the network was trained
+        at, where samplers start and end; None for all.
     """
 
     set: str = ""
@@ -63,6 +64,7 @@ class Row:
     steps: int = 20
     network_steps: int = 20
     schedule: str = "cosine"
+    levels: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         return f"{self.set} {self.network}" if self.set else self.network
@@ -82,7 +84,11 @@ class Row:
     @property
     def sigmas(self) -> Tensor:
         """Noise levels of the theories' sampler."""
-        return noise.schedule(self.schedule, self.steps)
+        return self.within(noise.schedule(self.schedule, self.steps))
+
+    def within(self, sigmas: Tensor) -> Tensor:
+        """A schedule as far as the network was trained at its levels."""
+        return noise.within(sigmas, self.levels)
 
     def labels(self, which: Iterable[int]) -> Tensor | None:
         """The label of each seed, round and round; None where none is told."""
@@ -111,7 +117,7 @@ class Row:
         return sample.ddim(
             denoiser,
             seeds.normal(which, images.shape, device=work.runtime.device),
-            noise.schedule(self.schedule, steps),
+            self.within(noise.schedule(self.schedule, steps)),
             labels=self.labels(which) if labels is None else labels,
             batch=64,
             progress=lambda i, n: work.runtime.progress(i, n, note),

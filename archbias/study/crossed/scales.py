@@ -76,7 +76,7 @@ def calibrated(row: Row, machine: str, fit: Fit) -> Cell:
             fit.which,
             protocol="cosine",
             windows=fit.candidates(images.shape),
-            sigmas=noise.cosine(fit.steps),
+            sigmas=row.within(noise.cosine(fit.steps)),
             labels=row.labels(fit.which),
             progress=lambda i, n: work.runtime.progress(i, n, f"{row}: scale of {machine}"),
         )
@@ -108,7 +108,7 @@ def held_out(row: Row, machine: str, fit: Fit) -> Cell:
             fit.which,
             protocol="held-out",
             windows=fit.candidates(images.shape),
-            sigmas=noise.cosine(fit.steps),
+            sigmas=row.within(noise.cosine(fit.steps)),
             labels=unseen.labels[own] if row.labelled else None,
             held_out=unseen,
             progress=lambda i, n: work.runtime.progress(

@@ -1,0 +1,139 @@
+"""The cells of a judgement: health, samples, card, every theory, how they agree."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+
+from .. import seeds
+from ..study import Cell, cards, crossed, steps
+from ..study.crossed import Row, Theory
+from . import cells
+from .images import Held, Judged
+from .settings import Settings, Subject, subject
+
+SET = "images"
+CALLS = 3  # timed calls of the network
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was given in Python in place of texts: the network, its second training, the images."""
+
+    network: Subject
+    again: Subject | None
+    images_of: Held
+
+
+def grid(settings: Settings, given: Given | None = None) -> list[Cell]:
+    """All cells; what the network costs is timed in a few calls of it."""
+    images_of = settings.data if given is None else given.images_of
+    network = given.network if given else subject(settings, settings.target, images_of)
+    again = given.again if given else None
+    if given is None and settings.again:
+        again = subject(settings, settings.again, images_of)
+    row = row_of(network, images_of, settings)
+    call = seconds_a_call(network, row.labelled)
+    drawn = row.seeds * row.steps * call
+
+    def costing(cell: Cell, seconds: float) -> Cell:
+        return replace(cell, seconds=cell.seconds + seconds)
+
+    made = [] if network.trial() is None else [cells.tried(row, network)]
+    made += [
+        cells.healthy(row, settings, call),
+        costing(crossed.network(row), drawn),
+        cells.looked(row),
+        cells.repeated(row),
+        cells.copied(row),
+    ]
+    ceilings = []
+    if again is not None:
+        ceilings = [costing(crossed.again(row, again), drawn)]
+    return [*made, *_card(row, settings, call), *ceilings, *_theories(row, settings, ceilings)]
+
+
+def row_of(network: Subject, images_of: Judged | Held, settings: Settings) -> Row:
+    """The network on its images, as `study.crossed` has it."""
+    return Row(
+        set=SET,
+        network=network.name,
+        maker=network,
+        images_of=images_of,
+        labelled=settings.labelled,
+        seeds=settings.seeds,
+        steps=settings.steps,
+        network_steps=settings.steps,
+        schedule=settings.schedule,
+        levels=network.fit().levels,
+    )
+
+
+@lru_cache(maxsize=8)
+def seconds_a_call(network: Subject, labelled: bool = False) -> float:
+    """The time the network takes for an image, from a few calls."""
+    denoiser, images = network.fit(), network.images_of.load()
+    low, high = denoiser.levels or (0.0, 80.0)
+    sigma = min(max(1.0, 1.01 * low), high)
+    y = images.images[:4] + sigma * seeds.normal(range(min(4, len(images))), images.shape)
+    labels = images.labels[: len(y)] if labelled else None
+    with torch.no_grad():
+        denoiser(y, sigma, labels)
+        start = time.perf_counter()
+        for _ in range(CALLS):
+            denoiser(y, sigma, labels)
+    return (time.perf_counter() - start) / (CALLS * len(y))
+
+
+def _card(row: Row, settings: Settings, call: float) -> list[Cell]:
+    """The bias card, at the levels the network was trained at, and the theory it proposes."""
+    high, low = row.sigmas[[0, -2]].tolist()
+    sigmas = torch.tensor([s for s in settings.card_levels if low <= s <= high] or [low])
+    points = 2
+    each = points * (4 * row.images.shape[0] + 24 + 96) + 8 * (128 + 4 * points)
+    card = cards.carded(
+        row,
+        sigmas.double(),
+        held_out=settings.health_images,
+        points=points,
+        seconds=5 + 2 * len(sigmas) * each * call,
+    )
+    return [cells.blanked(row, card), cells.proposed(row)]
+
+
+def _theories(row: Row, settings: Settings, ceilings: list[Cell]) -> list[Cell]:
+    """Every theory: its settings found on other seeds, its samples, its answer along the noise."""
+    theories = theories_of(settings)
+    found = [cell for t in theories.values() for cell in crossed.found_for(t, row, settings.fit)]
+    mean = crossed.reference(row, "mean image")
+    drawn = [
+        crossed.predicted(row, name, theory)
+        if theory.found != "given" or theory.own
+        else crossed.reference(row, name, theory.spec)
+        for name, theory in theories.items()
+    ]
+    asked = {"levels": settings.levels, "points": settings.points}
+    compared = crossed.compared(row, [*ceilings, *drawn, cells.proposed(row), mean])
+    return [
+        mean,
+        crossed.measured(row, settings.levels, settings.mask_points),
+        *found,
+        *drawn,
+        compared,
+        cells.blanked(row, steps.states(row, **asked)),
+        *(steps.stepped(row, name, theory, **asked) for name, theory in theories.items()),
+    ]
+
+
+def theories_of(settings: Settings) -> dict[str, Theory]:
+    """The theories by label, with how their settings are found."""
+    found = {}
+    for name, spec in settings.theories.items():
+        how = settings.found.get(name, "given")
+        # only what `least` finds is kept under the theory's own label
+        own = {"free": settings.free.get(name, ("window",)), "like": name}
+        found[name] = Theory(spec=spec, found=how, **(own if how == "least" else {}))
+    return found
