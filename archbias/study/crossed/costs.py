@@ -26,7 +26,14 @@ PAIR = (4.0e-10, 0.9e-10)
 # all shifts instead of those that keep the border
 PAIRWISE = {"bbels": 1.0, "els": 1.5}
 # seconds of a score per pixel of the training set
-PLACE = {"ls": 3e-8, "es": 1.5e-7, "ideal": 1e-9, "linear": 1e-10, "golden": 1e-9}
+PLACE = {
+    "ls": 3e-8,
+    "graded": 7.5e-7,  # of its default radius, 25 moves
+    "es": 1.5e-7,
+    "ideal": 1e-9,
+    "linear": 1e-10,
+    "golden": 1e-9,
+}
 UNKNOWN = 3e-8
 # seconds of a masked score per pair of pixels and image, masks shared by the channels or not
 MASKED = {True: 5e-11, False: 3.3e-10}
