@@ -34,3 +34,18 @@ def between(samples: Tensor) -> Tensor:
     if k == 1:
         result.diagonal().fill_(torch.nan)
     return result
+
+
+def apart(between: Tensor, i: int, j: int) -> Tensor:
+    """How much less two variants agree than each with itself retrained, seed by seed.
+
+    R_ijb - (R_iib + R_jjb) / 2; below 0 where the change moves the sample further than training
+    again does.
+
+    Args:
+        between: (V, V, B) of `between`.
+
+    Returns:
+        (B,) float64, NaN where a variant was trained once.
+    """
+    return between[i, j] - (between[i, i] + between[j, j]) / 2

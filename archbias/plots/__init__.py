@@ -2,6 +2,7 @@
 
     family_grid(tree)          one column per family, one row per seed, the nearest training image
                                beside each sample
+    image_table(images, ..)    pictures by row and column, both named
     agreement(ds)              which prediction says what the denoiser draws, with intervals,
                                ceiling and floor
     mode_variance(ds)          variance along the data's principal directions, samples against laws
@@ -35,7 +36,7 @@ None knows pyplot.
 
 from .cards import bias_cards, receptive_fields
 from .colors import color, family_of, marker, palette, readable
-from .grid import family_grid, image_grid, picture
+from .grid import family_grid, image_grid, image_table, picture
 from .laws import density, field
 from .mosaics import mosaic
 from .noise import against_noise, locality_scale
@@ -68,6 +69,7 @@ __all__ = [
     "family_of",
     "field",
     "image_grid",
+    "image_table",
     "locality_scale",
     "marker",
     "mode_variance",

@@ -173,6 +173,39 @@ def _fitted(names: list[str], room: float, size: float) -> list[str]:
     ]
 
 
+def image_table(
+    images: np.ndarray,
+    rows: list[str],
+    columns: list[str],
+    axes: Axes,
+    colors: dict[str, str] | None = None,
+) -> Axes:
+    """Pictures by row and column, named at the left and on top.
+
+    Args:
+        images: (rows, columns, C, H, W) in [-1, 1]; NaN is pale grey.
+        rows, columns: their names; those of columns lean where they are many.
+        colors: of columns.
+    """
+    h, w = images.shape[-2:]
+    gap = max(1, w // 14)
+    canvas = np.ones((len(rows) * (h + gap) - gap, len(columns) * (w + gap) - gap, 3))
+    for i, j in np.ndindex(images.shape[:2]):
+        top, left = i * (h + gap), j * (w + gap)
+        canvas[top : top + h, left : left + w] = picture(images[i, j])
+    axes.imshow(canvas, interpolation="nearest", extent=(0, canvas.shape[1], canvas.shape[0], 0))
+    lean = {"rotation": 40, "ha": "left", "rotation_mode": "anchor"} if len(columns) > 5 else {}
+    axes.xaxis.tick_top()
+    names = [plain(name) for name in columns]
+    axes.set_xticks([j * (w + gap) + w / 2 for j in range(len(columns))], names, **lean)
+    axes.set_yticks([i * (h + gap) + h / 2 for i in range(len(rows))], rows)
+    for tick, name in zip(axes.get_xticklabels(), columns, strict=True):
+        tick.set(color=readable((colors or {}).get(name, "black")), fontsize="small")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return axes
+
+
 def image_grid(
     images: xr.DataArray, columns: int = 8, axes: Axes | None = None, title: str = ""
 ) -> Axes:

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 
 from archbias import plots
+from archbias.metrics import between
 from archbias.metrics.intervals import Interval, binomial, bootstrap
 from archbias.metrics.realism import Calibrated
 
@@ -32,7 +33,8 @@ LOOKS = {
 
 def figures(tree: xr.DataTree) -> dict:
     """wall: samples beside training images; samples: without these; plane: how new, how real; loss:
-    does the loss tell; agreement: which seeds; theory: what predicts them.
+    does the loss tell; agreement: which seeds; theory: what predicts them; protocols: the same
+    noise and the same variants under both.
     """
     made = {
         "wall": wall(tree),
@@ -41,7 +43,91 @@ def figures(tree: xr.DataTree) -> dict:
         "loss": loss(tree),
         "theory": theory(tree),
     }
+    if len(by_protocol(tree)) > 1:
+        made["protocols"] = protocols(tree)
     return made | ({"agreement": agreement(tree)} if tree["pairs"].sizes["variant"] > 1 else {})
+
+
+def by_protocol(tree: xr.DataTree) -> dict[str, dict[str, str]]:
+    """Protocol -> architecture -> variant, the base first; a store without protocols has one."""
+    known = tree["variants"].to_dataset()
+    known = known.sel(family=known["training"] == 1)
+    known = known.isel(family=np.argsort(known["changes"].values, kind="stable"))
+    names = [str(v) for v in known["variant"].values]
+    kinds = known["protocol"].values if "protocol" in known else ["this study's"] * len(names)
+    own = known["architecture"].values if "architecture" in known else names
+    found: dict[str, dict[str, str]] = {}
+    for kind, architecture, name in zip(kinds, own, names, strict=True):
+        found.setdefault(str(kind), {})[str(architecture)] = name
+    # the study's own protocol names its base "base"
+    return dict(sorted(found.items(), key=lambda item: item[1].get("base") != "base"))
+
+
+def protocols(tree: xr.DataTree, seeds: int = 6) -> Figure:
+    """One row per seed, one column per variant: the study's protocol above the published one."""
+    found = by_protocol(tree)
+    samples = tree["samples"]["sample"].isel(seed=slice(seeds))
+    most = max(map(len, found.values()))
+    figure = _page(len(found) * (0.12 + 0.9 * samples.sizes["seed"] / max(most, 4)))
+    every = figure.subplots(len(found), 1, squeeze=False)[:, 0]
+    for axes, (kind, variants) in zip(every, found.items(), strict=True):
+        chosen = samples.sel(family=list(variants.values()))
+        images = chosen.transpose("seed", "family", "channel", "row", "column").values
+        plots.image_table(images, [str(s) for s in chosen["seed"].values], list(variants), axes)
+        axes.set_ylabel("seed of the noise")
+        axes.set_xlabel(f"{kind} protocol" if kind != "as published" else kind)
+    return figure
+
+
+def findings(tree: xr.DataTree) -> list[str]:
+    """What of "small changes give different and often unrealistic images" stands, by protocol."""
+    found = by_protocol(tree)
+    lines = [f"{k}: {said}." for k, v in found.items() for said in _stands(tree, list(v.values()))]
+    if len(found) == 2:
+        ours, theirs = found.values()
+        r, frechet = tree["pairs"]["between"].median("seed"), tree["realism"]["frechet"]
+        met = [float(r.sel(variant=v, other=theirs[a])) for a, v in ours.items()]
+        real = [frechet.sel(family=theirs[a]) < frechet.sel(family=v) for a, v in ours.items()]
+        lines.append(
+            f"Between the protocols one architecture agrees to r {_span(met)}; "
+            f"{int(sum(real))} of {len(real)} are the more realistic as published."
+        )
+    return lines
+
+
+def _stands(tree: xr.DataTree, names: list[str]) -> list[str]:
+    """Sentences about the variants of one protocol, its base first."""
+    known, pairs = tree["variants"].to_dataset(), tree["pairs"]["between"]
+    r, said = pairs.sel(variant=names, other=names).values, []
+    middle = np.median(r, 2)
+    ceilings = middle.diagonal().copy()
+    if len(names) > 1 and np.isfinite(ceilings).all():
+        apart = {
+            n: bootstrap(between.apart(torch.from_numpy(r), k, 0)) for k, n in enumerate(names)
+        }
+        moved = [n for n in names[1:] if apart[n].high < 0]
+        np.fill_diagonal(middle, np.inf)
+        i, j = divmod(int(middle.argmin()), len(names))
+        said = [
+            f"{len(moved)} of {len(names) - 1} changes move the images further than training again "
+            f"does{': ' * bool(moved)}{'; '.join(f'{n} (r {apart[n].value:+.2f})' for n in moved)}",
+            f"{names[i]!r} and {names[j]!r} are least alike, r {middle[i, j]:.2f}, where a variant "
+            f"trained again has {_span(ceilings)}",
+        ]
+    own = known["family"].values[np.isin(known["variant"].values, names)]
+    frechet, held = tree["realism"]["frechet"].sel(family=own), tree["held_out"]["frechet"].values
+    copies = tree["novelty"]["copy"].sel(family=own).values == 1
+    return [
+        *said,
+        f"{int((frechet > held.max()).sum())} of {len(own)} networks are less realistic than "
+        f"held-out images: Frechet distance {_span(frechet.values)}, where halves of the held-out "
+        f"images have {_span(held)}",
+        f"{int(copies.sum())} of {copies.size} samples are copies",
+    ]
+
+
+def _span(values) -> str:
+    return f"{min(values):.3g} to {max(values):.3g}"
 
 
 def labels_of(tree: xr.DataTree, all_trainings: bool = True) -> dict[str, str]:
@@ -52,20 +138,15 @@ def labels_of(tree: xr.DataTree, all_trainings: bool = True) -> dict[str, str]:
         known = known.sel(family=known["changes"] <= 1)
     if not all_trainings:
         known = known.sel(family=known["training"] == 1)
-    return dict(
-        zip(map(str, known["family"].values), map(str, known["variant"].values), strict=True)
-    )
+    return known["variant"].to_series().to_dict()
 
 
 def look_of(tree: xr.DataTree, names: list[str]) -> dict[str, tuple[str, str]]:
     """Colour and marker of each variant shown: a hue and a shape for what was changed, a shade for
     its value.
     """
-    known = tree["variants"].to_dataset()
-    changed = dict(
-        zip(map(str, known["variant"].values), map(str, known["changed"].values), strict=True)
-    )
-    found = {}
+    known, found = tree["variants"].to_dataset(), {}
+    changed = dict(zip(*(known[k].values.tolist() for k in ("variant", "changed")), strict=True))
     for name in names:
         alike = [n for n in names if changed[n] == changed[name]]
         color, marker = LOOKS.get(changed[name], LOOKS[""])
@@ -94,10 +175,8 @@ def wall(tree: xr.DataTree, seeds: int = 7, neighbours: bool = True) -> Figure:
         publish.
     """
     labels, firsts = labels_of(tree), list(labels_of(tree, all_trainings=False))
-    again = [label for label, variant in labels.items() if variant == "base" and label != "base"][
-        :1
-    ]
-    chosen = [firsts[0], *again, *firsts[1:]]
+    again = [label for label, variant in labels.items() if label != variant == "base"]
+    chosen = [firsts[0], *again[:1], *firsts[1:]]
     parts = {name: tree[name].to_dataset().sel(family=chosen) for name in ("samples", "novelty")}
     if not neighbours:
         parts["novelty"] = parts["novelty"].drop_vars("nearest_image")
@@ -118,39 +197,28 @@ def plane(tree: xr.DataTree) -> Figure:
     figure = _page(0.55)
     axes = figure.subplots()
     low, high = np.quantile(held["frechet"], [0, 1])
-    quartiles = np.quantile(
-        held["training_distance"] / held["training_distance"].median(), [0.25, 0.75]
-    )
-    axes.add_patch(
-        Rectangle(
-            (low, quartiles[0]), high - low, np.ptp(quartiles), color="0.87", linewidth=0, zorder=0
-        )
-    )
+    new = held["training_distance"] / held["training_distance"].median()
+    quartiles = np.quantile(new, [0.25, 0.75])
+    corner, grey = (low, quartiles[0]), {"color": "0.87", "linewidth": 0, "zorder": 0}
+    axes.add_patch(Rectangle(corner, high - low, np.ptp(quartiles), **grey))
+    middle = {"ha": "center", "va": "center"}
     axes.annotate(
-        "held-out\nimages",
-        (np.sqrt(low * high), 1),
-        ha="center",
-        va="center",
-        color="0.4",
-        fontstyle="italic",
+        "held-out\nimages", (np.sqrt(low * high), 1), color="0.4", fontstyle="italic", **middle
     )
     for label, variant in labels.items():
         color, marker = looks[variant]
         v, x = bootstrap(novelty.sel(family=label).values), float(frechet.sel(family=label))
         first = label == variant
         axes.plot([x, x], [v.low, v.high], color=color, linewidth=1.5)
+        name = plots.styles.plain(variant)
         fill = (
-            {"markeredgecolor": "white", "label": plots.styles.plain(variant)}
-            if first
-            else {"markerfacecolor": "white"}
+            {"markeredgecolor": "white", "label": name} if first else {"markerfacecolor": "white"}
         )
         axes.plot(x, v.value, marker, color=color, markersize=9 if first else 7, zorder=4, **fill)
     _frechet_ticks(axes.xaxis, axes.set_xscale)
     axes.margins(0.08)
     axes.invert_xaxis()
-    axes.set_xlabel(
-        "more real  →\nFrechet distance to held-out images, random convolutional features"
-    )
+    axes.set_xlabel("more real  →\nFrechet distance to held-out images, convolutional features")
     axes.set_ylabel("distance to nearest training image\n(median held-out image = 1)   newer  →")
     handles = axes.get_legend_handles_labels()[0]
     handles += [_hollow("retrained")] if len(labels) > len(looks) else []
@@ -162,12 +230,8 @@ def loss(tree: xr.DataTree) -> Figure:
     """Does the error say what is drawn? Novelty and unlikeness against the denoising error on
     training and held-out images.
     """
-    novelty, frechet, error, held = (
-        novelty_of(tree),
-        tree["realism"]["frechet"],
-        losses(tree),
-        tree["held_out"]["frechet"],
-    )
+    novelty, error = novelty_of(tree), losses(tree)
+    frechet, held = tree["realism"]["frechet"], tree["held_out"]["frechet"]
     labels = labels_of(tree)
     looks = look_of(tree, list(dict.fromkeys(labels.values())))
     figure = _page(0.5)
@@ -182,38 +246,18 @@ def loss(tree: xr.DataTree) -> Figure:
         left.plot([seen] * 2, [v.low, v.high], color=color, linewidth=1.2)
         for axes, height in ((left, v.value), (right, apart)):
             axes.plot([seen, unseen], [height] * 2, color=color, linewidth=1.2)
-            axes.plot(
-                [seen],
-                [height],
-                marker,
-                color=color,
-                markersize=6.5,
-                markeredgecolor="white",
-                label=name,
-                zorder=3,
-            )
-            axes.plot(
-                [unseen],
-                [height],
-                marker,
-                color=color,
-                markersize=5,
-                markerfacecolor="white",
-                zorder=3,
-            )
-    left.set_title("how new (held-out image = 1)")
+            look = {"marker": marker, "color": color, "zorder": 3}
+            axes.plot(seen, height, markersize=6.5, markeredgecolor="white", label=name, **look)
+            axes.plot(unseen, height, markersize=5, markerfacecolor="white", **look)
+    left.set(title="how new (held-out image = 1)", ylabel="distance to nearest training image")
     right.set_title("how unreal (grey: held-out images)")
-    left.set_ylabel("distance to nearest training image")
     right.set_ylabel("Frechet distance to held-out images")
     _frechet_ticks(right.yaxis, right.set_yscale)
     for axes in (left, right):
         axes.set_xlabel("denoising error (squared pixel value)")
         axes.locator_params(axis="x", nbins=4)
-    handles = [
-        *left.get_legend_handles_labels()[0],
-        _hollow("error on training", "0.3"),
-        _hollow("error on held-out"),
-    ]
+    handles = left.get_legend_handles_labels()[0]
+    handles += [_hollow("error on training", "0.3"), _hollow("error on held-out")]
     figure.legend(handles=handles, loc="outside right center")
     return figure
 
@@ -266,10 +310,8 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
     windows, likely = percentile(tree, "patch_distance"), percentile(tree, "log_likelihood")
     rows = []
     for family in map(str, known["family"].values):
-        one, copies = (
-            known.sel(family=family),
-            tree["novelty"]["copy"].sel(family=family).values.astype(bool),
-        )
+        one = known.sel(family=family)
+        copies = tree["novelty"]["copy"].sel(family=family).values.astype(bool)
         row = {
             "network": family,
             "parameters": int(one["parameters"]),
@@ -286,7 +328,7 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
             "windows, percentile": f"{float(windows.sel(family=family).median()):.2f}",
             "likelihood, percentile": f"{float(likely.sel(family=family).median()):.2f}",
         }
-        for predictor in ("base", "replicate", "wiener law", "mean image"):
+        for predictor in ("base", "replicate", "other protocol", "wiener law", "mean image"):
             if predictor in r["predictor"].values:
                 row[f"r, {predictor}"] = _interval(
                     bootstrap(r.sel(family=family, predictor=predictor).values)
@@ -300,12 +342,8 @@ def percentile(tree: xr.DataTree, measure: str) -> xr.DataArray:
     those.
     """
     value, reference = tree["realism"][measure], torch.from_numpy(tree["held_out"][measure].values)
-    found = (
-        Calibrated(torch.from_numpy(value.values.ravel()), reference)
-        .percentile.numpy()
-        .reshape(value.shape)
-    )
-    return xr.DataArray(found, value.coords, value.dims)
+    found = Calibrated(torch.from_numpy(value.values.ravel()), reference).percentile
+    return xr.DataArray(found.numpy().reshape(value.shape), value.coords, value.dims)
 
 
 def _interval(v: Interval) -> str:

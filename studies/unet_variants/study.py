@@ -26,6 +26,7 @@ WORDS = {
     "skips": lambda v: "skips" if v else "no skips",
     "conditioning": lambda v: v.replace("_", " "),
 }
+OURS, PUBLISHED = "this study's", "as published"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,8 @@ class Settings(cells.Settings):
         leads round the network.
     trainings: how often each is trained, from seeds that follow `unet.train.seed`: the noise
         ceiling.
+    published: the same small variants once more under another protocol: what those share, training
+        included. How they are told the level belongs to the protocol. None: one protocol.
     held_out: images of the set that no network sees, an even number. judged: how many of either
         kind errors are taken on.
     """
@@ -56,53 +59,87 @@ class Settings(cells.Settings):
         predicts="image",
         train=Train(steps=6000, batch=32, learning_rate=4e-3, ema=0.999),
     )
+    published: UNet | None = None
     trainings: int = 2
 
 
-def variants(settings: Settings) -> dict[str, UNet]:
-    """The grid by label, which names what differs from the base; fewest changes first."""
+@dataclass(frozen=True)
+class Variant:
+    """One architecture under one protocol.
+
+    name: what differs from the base, in words; the same under every protocol.
+    changed: the settings that differ from the base.
+    """
+
+    name: str
+    protocol: str
+    changed: tuple[str, ...]
+    spec: UNet
+
+    def __str__(self) -> str:
+        if self.protocol == OURS:
+            return self.name
+        return self.protocol if self.name == "base" else f"{self.protocol}, {self.name}"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One network: a variant, and the number of its training."""
+
+    variant: Variant
+    training: int
+    spec: UNet
+
+    def __str__(self) -> str:
+        return label_of(str(self.variant), self.training)
+
+
+def label_of(variant: str, training: int) -> str:
+    """A network's label in the store."""
+    return f"{variant}, training {training}" if training > 1 else variant
+
+
+def variants(settings: Settings) -> dict[str, Variant]:
+    """The grid by label, which names what differs from the base; fewest changes first, and the
+    published protocol last.
+    """
+    found = protocol(OURS, settings.unet, tuple(WORDS), settings)
+    if settings.published is not None:
+        shared = tuple(axis for axis in WORDS if axis != "conditioning")
+        found += protocol(PUBLISHED, settings.published, shared, settings)
+    return {str(v): v for v in found}
+
+
+def protocol(name: str, unet: UNet, axes: tuple[str, ...], settings: Settings) -> list[Variant]:
+    """The variants of one protocol, whose networks share what is in `unet`."""
     # each network its own step of the sampler
     levels = {"levels_of": settings.schedule, "noise_levels": settings.steps}
-    lists = [getattr(settings, axis) for axis in WORDS]
-    specs = [
-        replace(settings.unet, **dict(zip(WORDS, values, strict=True)), **levels)
-        for values in product(*lists)
+    found = []
+    for values in product(*(getattr(settings, axis) for axis in axes)):
+        chosen = dict(zip(axes, values, strict=True))
+        changed = tuple(axis for axis in axes if chosen[axis] != getattr(settings, axis)[0])
+        words = ", ".join(WORDS[axis](chosen[axis]) for axis in changed) or "base"
+        if settings.crossed or len(changed) <= 1:
+            found.append(Variant(words, name, changed, replace(unet, **chosen, **levels)))
+    return sorted(found, key=lambda v: (len(v.changed), [axes.index(axis) for axis in v.changed]))
+
+
+def trained(settings: Settings) -> dict[str, Trained]:
+    """Every network by its label in the store."""
+    found = [
+        Trained(v, k + 1, replace(v.spec, train=replace(v.spec.train, seed=v.spec.train.seed + k)))
+        for v in variants(settings).values()
+        for k in range(settings.trainings)
     ]
-    changed = {spec: changes(spec, settings) for spec in specs}
-    chosen = [spec for spec in specs if settings.crossed or len(changed[spec]) <= 1]
-    chosen.sort(
-        key=lambda spec: (len(changed[spec]), [list(WORDS).index(axis) for axis in changed[spec]])
-    )
-    return {
-        ", ".join(WORDS[axis](getattr(spec, axis)) for axis in changed[spec]) or "base": spec
-        for spec in chosen
-    }
+    return {str(one): one for one in found}
 
 
-def changes(spec: UNet, settings: Settings) -> list[str]:
-    """The settings in which a variant differs from the base."""
-    return [axis for axis in WORDS if getattr(spec, axis) != getattr(settings, axis)[0]]
-
-
-def trained(settings: Settings) -> dict[str, tuple[str, int, UNet]]:
-    """Every network by its label in the store: variant, number of the training, spec."""
-    found = {}
-    for variant, spec in variants(settings).items():
-        for k in range(settings.trainings):
-            label = f"{variant}, training {k + 1}" if k else variant
-            found[label] = (
-                variant,
-                k + 1,
-                replace(spec, train=replace(spec.train, seed=spec.train.seed + k)),
-            )
-    return found
-
-
-def network(label: str, variant: str, training: int, spec: UNet, settings: Settings) -> Cell:
+def network(one: Trained, settings: Settings) -> Cell:
     """One network: trained, sampled, its samples judged, its errors taken; groups of
     `cells.sampled`, variants, realism, errors.
     """
-    fitted = cells.sampled(label, spec, settings)
+    label = str(one)
+    fitted = cells.sampled(label, one.spec, settings)
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         images, unseen = settings.data.load(), settings.data.unseen(settings.held_out)
@@ -114,10 +151,10 @@ def network(label: str, variant: str, training: int, spec: UNet, settings: Setti
         many = cells.draw(work.denoiser(label), settings, images, work.runtime, note, which)
         groups["realism"] = realism.judged(label, x, many, unseen.images, work.runtime.device)
         groups["errors"] = errors(work, label, images, unseen, settings)
-        groups["variants"] = described(label, variant, training, spec, settings)
+        groups["variants"] = described(one, images.shape)
         return groups
 
-    seconds = 15 + costs.training_seconds(spec, settings.data)
+    seconds = 15 + costs.training_seconds(one.spec, settings.data)
     return Cell(label, run, seconds=seconds, resources=fitted.resources)
 
 
@@ -137,17 +174,17 @@ def errors(
     )
 
 
-def described(
-    label: str, variant: str, training: int, spec: UNet, settings: Settings
-) -> xr.Dataset:
+def described(one: Trained, shape: tuple[int, int, int]) -> xr.Dataset:
     """What a label stands for: group variants."""
-    field, changed = spec.receptive_field, changes(spec, settings)
-    shape = settings.data.load().shape
+    variant, spec = one.variant, one.spec
+    field = spec.receptive_field
     values = {
-        "variant": (variant, "what differs from the base", ""),
-        "changed": (", ".join(changed), "settings that differ from the base", ""),
-        "changes": (len(changed), "number of settings that differ from the base", "1"),
-        "training": (training, "number of the training", "1"),
+        "variant": (str(variant), "what differs from the base", ""),
+        "architecture": (variant.name, "the variant, whatever the protocol", ""),
+        "protocol": (variant.protocol, "how networks are told the level and trained", ""),
+        "changed": (", ".join(variant.changed), "settings that differ from the base", ""),
+        "changes": (len(variant.changed), "number of settings that differ from the base", "1"),
+        "training": (one.training, "number of the training", "1"),
         "parameters": (
             spec.parameters(shape) * len(spec.sigmas()),
             "trained numbers, over all noise levels",
@@ -162,7 +199,7 @@ def described(
     variables = {
         k: (("family",), np.array([v]), about(name, unit)) for k, (v, name, unit) in values.items()
     }
-    return xr.Dataset(variables, {"family": [label]})
+    return xr.Dataset(variables, {"family": [str(one)]})
 
 
 def pairs(settings: Settings) -> Cell:
@@ -193,30 +230,33 @@ def rows(settings: Settings) -> dict[str, Row]:
     return {
         label: Row(
             network=label,
-            maker=spec,
+            maker=one.spec,
             images_of=settings.data,
             seeds=settings.seeds,
             steps=settings.steps,
             network_steps=settings.steps,
             schedule=settings.schedule,
         )
-        for label, (_, _, spec) in trained(settings).items()
+        for label, one in trained(settings).items()
     }
 
 
-def compared(
-    row: Row, variant: str, training: int, laws: list[Cell], networks: dict[str, Row]
-) -> Cell:
-    """Agreement of one network with the laws, with the base and with its own variant, both of
-    another training: group agreement.
+def compared(one: Trained, laws: list[Cell], networks: dict[str, Row]) -> Cell:
+    """Agreement of one network with the laws and, of another training, with the base of its
+    protocol, its own variant, and that variant under the other protocol: group agreement.
     """
-    other = ", training 2" if training == 1 and f"{variant}, training 2" in networks else ""
-    rivals = {"base": f"base{other}"} if variant != "base" else {}
-    rivals |= {"replicate": f"{variant}{other}"} if training > 1 or other else {}
+    variant = one.variant
+    again = 2 if one.training == 1 and label_of(str(variant), 2) in networks else 1
+    rivals = {"base": replace(variant, name="base")} if variant.name != "base" else {}
+    rivals |= {"replicate": variant} if again != one.training else {}
+    rivals["other protocol"] = replace(
+        variant, protocol=OURS if variant.protocol == PUBLISHED else PUBLISHED
+    )
+    known = {name: label_of(str(other), again) for name, other in rivals.items()}
     return crossed.compared(
-        row,
+        networks[str(one)],
         laws,
-        networks={name: networks[label] for name, label in rivals.items()},
+        networks={name: networks[label] for name, label in known.items() if label in networks},
         another_seed=False,
     )
 
@@ -225,14 +265,23 @@ def grid(settings: Settings) -> list[Cell]:
     """The laws, every network judged, and every network compared with the laws and the others."""
     laws = [cells.mean_image(settings), cells.law_of("wiener", Linear(), settings, seconds=20)]
     held_out = realism.reference(settings.data, settings.held_out)
-    known, networks = trained(settings), rows(settings)
-    made = [network(label, *entry, settings) for label, entry in known.items()]
-    comparisons = [
-        compared(networks[label], variant, training, laws, networks)
-        for label, (variant, training, _) in known.items()
-    ]
+    known, networks = trained(settings).values(), rows(settings)
+    made = [network(one, settings) for one in known]
+    comparisons = [compared(one, laws, networks) for one in known]
     return [*laws, held_out, *made, *comparisons, pairs(settings)]
 
+
+# the number of poolings, the capacity and the skips of the published networks, and beside them the
+# same UNets as this study trains them
+AS_PUBLISHED = {
+    "steps": 10,
+    "pooling": ("average",),
+    "crossed": True,
+    "unet.train.steps": 4000,
+    "published": replace(
+        UNet.published(), train=Train(steps=500, batch=32, learning_rate=4e-3, ema=0.999)
+    ),
+}
 
 STUDY = Study(
     name="unet_variants",
@@ -255,6 +304,9 @@ STUDY = Study(
             "unet": UNet(predicts="image", train=Train(steps=10, batch=8)),
         },
         "laptop": {},
+        "as_published": AS_PUBLISHED,
+        "as_published_64": AS_PUBLISHED
+        | {"data.size": 64, "levels": (3,), "channels": (8,), "skips": (True,)},
         "paper": {
             "data.size": 64,
             "held_out": 1000,

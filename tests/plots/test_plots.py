@@ -522,3 +522,20 @@ def test_a_style_is_the_same_whatever_the_readers_matplotlibrc_says():
         with plots.style("notebook"):
             assert dict(mpl.rcParams) == wanted
         assert mpl.rcParams["text.usetex"]
+
+
+def test_image_table_puts_every_picture_in_its_row_and_column():
+    levels = np.linspace(-1, 1, 6).reshape(2, 3, 1, 1, 1)
+    images = np.broadcast_to(levels, (2, 3, 1, 14, 14)).copy()
+    images[1, 2] = np.nan
+    axes = plots.image_table(
+        images, ["0", "1"], ["a", "b", "c"], Figure().subplots(), {"b": "#D55E00"}
+    )
+    canvas = axes.images[0].get_array()
+    assert canvas.shape == (2 * 15 - 1, 3 * 15 - 1, 3)
+    for i, j in np.ndindex(2, 3):
+        x = axes.get_xticks()[j], axes.get_yticks()[i]
+        seen = canvas[int(x[1]), int(x[0]), 0]
+        wanted = (levels[i, j, 0, 0, 0] + 1) / 2
+        assert seen == (pytest.approx(wanted) if (i, j) != (1, 2) else 0.93)
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["a", "b", "c"]

@@ -13,6 +13,8 @@ import torch
 import archbias
 from archbias import seeds, study
 from archbias.metrics import realism
+from archbias.nets.train import Train
+from archbias.study import Images
 
 FOLDER = Path(__file__).parents[2] / "studies" / "unet_variants"
 LAPTOP = ["base", "max", "1 level", "3 levels", "8 channels", "no skips"]
@@ -40,8 +42,8 @@ def test_one_change_at_a_time(asked, module):
     settings = asked.configure("laptop")
     found = module.variants(settings)
     assert list(found) == LAPTOP
-    for label, spec in found.items():
-        assert len(module.changes(spec, settings)) == (label != "base")
+    for label, variant in found.items():
+        assert len(variant.changed) == (label != "base")
     assert [len(module.trained(settings)), len({c.name for c in asked.plan(settings)})] == [12, 28]
 
 
@@ -50,10 +52,10 @@ def test_the_crossed_grid_is_whole_and_its_labels_say_what_changed(asked, module
     found = module.variants(settings)
     axes = ("pooling", "levels", "channels", "skips", "conditioning")
     wanted = set(product(*(getattr(settings, axis) for axis in axes)))
-    assert {tuple(getattr(spec, axis) for axis in axes) for spec in found.values()} == wanted
+    assert {tuple(getattr(v.spec, axis) for axis in axes) for v in found.values()} == wanted
     assert len(found) == len(wanted) == 5 * 4 * 4 * 2 * 2
     assert next(iter(found)) == "base"
-    spec = found["no pooling, 1 level, 8 channels, no skips, per level"]
+    spec = found["no pooling, 1 level, 8 channels, no skips, per level"].spec
     assert (spec.pooling, spec.levels, spec.channels, spec.skips, spec.conditioning) == (
         "none",
         1,
@@ -63,6 +65,117 @@ def test_the_crossed_grid_is_whole_and_its_labels_say_what_changed(asked, module
     )
     # a network for each step of the sampler
     assert spec.sigmas() == tuple(settings.sigmas[:-1].tolist())
+
+
+@pytest.mark.parametrize(
+    ("preset", "grid"),
+    [
+        ("as_published", {"levels": (1, 2, 3), "channels": (8, 16), "skips": (True, False)}),
+        ("as_published_64", {"levels": (3,), "channels": (8,), "skips": (True,)}),
+    ],
+)
+def test_as_published(asked, module, preset, grid):
+    settings = asked.configure(preset)
+    found = module.variants(settings)
+    theirs = [v for v in found.values() if v.protocol == "as published"]
+    ours = [v for v in found.values() if v.protocol != "as published"]
+    assert [v.name for v in theirs] == [v.name for v in ours]
+    for variants in (theirs, ours):
+        tried = {(v.spec.levels, v.spec.channels, v.spec.skips) for v in variants}
+        assert len(variants) == len(tried)
+        assert tried == set(product(*grid.values()))
+    for v in theirs:
+        # ten noise-blind networks, normalised by batches, that predict the clean image
+        assert len(v.spec.sigmas()) == 10
+        assert not v.spec.told
+        assert (v.spec.normalisation, v.spec.pooling) == ("batch", "average")
+        assert (v.spec.upsampling, v.spec.predicts) == ("transpose", "image")
+        published = {(1, 32): 93_248, (3, 8): 120_720, (3, 16): 480_672}
+        counted = v.spec.parameters((3, 32, 32))
+        if v.spec.skips and (v.spec.levels, v.spec.channels) in published:
+            assert counted == published[v.spec.levels, v.spec.channels]
+    for v in ours:
+        assert v.spec.sigmas() == (None,)
+        assert v.spec.told
+        assert v.spec.normalisation == "none"
+    networks = module.trained(settings)
+    assert len(networks) == 2 * len(found)
+    assert {one.training for one in networks.values()} == {1, 2}
+
+
+@pytest.fixture(scope="module")
+def both(asked, tmp_path_factory):
+    """The preset as_published with fewer and smaller networks, hardly trained."""
+    small = {
+        "data": Images(name="fashion_mnist", n=60, size=8),
+        "held_out": 40,
+        "judged": 8,
+        "seeds": 4,
+        "steps": 3,
+        "levels": (1, 2),
+        "channels": (4,),
+        "unet.train": Train(steps=10, batch=8),
+        "published.train": Train(steps=5, batch=8),
+    }
+    folder = tmp_path_factory.mktemp("as_published")
+    settings = asked.configure("as_published", small)
+    assert study.run(asked, settings, folder).failed == {}
+    return archbias.open_study(folder)
+
+
+@pytest.mark.slow
+def test_both_protocols_in_one_store(asked, both):
+    known, made = both["variants"].to_dataset(), study.figures(asked.folder)
+    found = made.by_protocol(both)
+    names = ["base", "2 levels", "no skips", "2 levels, no skips"]
+    assert {k: list(v) for k, v in found.items()} == {"this study's": names, "as published": names}
+    # the published counts are of one network; here are three
+    theirs, ours = (int(known["parameters"].sel(family=f)) for f in ("as published", "base"))
+    assert theirs % 3 == 0
+    assert theirs // 3 < ours
+    # the same variant under the other protocol, of the other training
+    r, pairs = both["agreement"]["r"], both["pairs"]["between"]
+    met = [
+        r.sel(family=f, predictor="other protocol").values
+        for f in ("as published, no skips", "as published, no skips, training 2")
+    ]
+    wanted = pairs.sel(variant="as published, no skips", other="no skips").values
+    np.testing.assert_allclose(np.mean(met, 0), wanted, atol=1e-6)
+    # a base of its own for either protocol
+    assert r.sel(family="as published", predictor="base").isnull().all()
+    first = r.sel(family="as published, 2 levels", predictor="base").values
+    samples = both["samples"]["sample"]
+    x, y = (
+        samples.sel(family=f).values.reshape(4, -1)
+        for f in ("as published, 2 levels", "as published, training 2")
+    )
+    np.testing.assert_allclose(
+        first, [np.corrcoef(a, b)[0, 1] for a, b in zip(x, y, strict=True)], atol=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_findings_are_counted(asked, both):
+    made = study.figures(asked.folder)
+    drawn = made.figures(both)
+    assert set(drawn) == {"wall", "samples", "plane", "loss", "agreement", "theory", "protocols"}
+    for figure in drawn.values():
+        figure.canvas.draw()
+    upper, lower = drawn["protocols"].axes
+    assert [t.get_text() for t in upper.get_xticklabels()] == [
+        t.get_text() for t in lower.get_xticklabels()
+    ]
+    said = made.findings(both)
+    frechet, halves = both["realism"]["frechet"], both["held_out"]["frechet"].values
+    for protocol, start in (("this study's", ""), ("as published", "as published")):
+        own = [
+            f for f in map(str, frechet["family"].values) if f.startswith("as pub") == bool(start)
+        ]
+        less = int((frechet.sel(family=own).values > halves.max()).sum())
+        wanted = f"{protocol}: {less} of 8 networks are less realistic than held-out images"
+        assert any(line.startswith(wanted) for line in said)
+    assert "other protocol" in "".join(made.summary(both).columns)
+    assert len(said) == 9
 
 
 @pytest.mark.slow
