@@ -15,15 +15,15 @@ import xarray as xr
 
 from ..metrics import compare, health
 from ..metrics.intervals import Interval, bootstrap
+from ..report.words import RUNS, SEEDS, beside, small
 from ..study.steps import share
 from .trial import CLOSE
 
-SEEDS, IMAGES, SIDE = 8, 100, 16  # below these a number means nothing
-OFF, WIDE, PALE = 1.0, 1.5, 1.5  # standard deviations, ratio of deviations, ratio of amplitudes
+OFF, WIDE = 1.0, 1.5  # of brightness: standard deviations, ratio of deviations
+GONE, PALE, STRONG = 0.2, 0.67, 1.5  # ratios of amplitudes
 HALF = 0.5
 HELPS = 0.9  # of the error of knowing nothing: where the Wiener filter is below, it helps
 REPLICATE, MEAN, OTHER_SEED = "replicate", "mean image", "another seed"
-RUNS = "these numbers show that the program runs, no more"
 
 
 def findings(tree: xr.DataTree) -> list[str]:
@@ -32,8 +32,8 @@ def findings(tree: xr.DataTree) -> list[str]:
     lines: list[str] = []
     if "health" in groups:
         lines += [_first(tree), *_looks(tree)]
-    if "rows" in groups and (small := toy(tree)):
-        lines.append(f"{_capital(small)}: {RUNS}.")
+    if "rows" in groups and (sizes := toy(tree)):
+        lines.append(f"{_capital(sizes)}: {RUNS}.")
     if "trial" in groups:
         lines.append(_convention(tree))
     if "agreement" in groups:
@@ -108,12 +108,20 @@ def troubles(tree: xr.DataTree) -> list[str]:
             f"its samples lose the brightness of images: {np.mean(own):.2f} +- {np.std(own):.2f}, "
             f"where training images have {mean:.2f} +- {spread:.2f}"
         )
-    ratio = np.nanmean(one["amplitude"].values) / one["amplitude_of_images"].values[0]
-    if not 1 / PALE <= ratio <= PALE:
+    ratio = amplitude(tree)
+    if not GONE <= ratio <= STRONG:
         lines.append(f"the amplitude of its samples is {ratio:.2f} times that of training images")
     if float(one["beyond"]) > 0.25:
         lines.append(f"its samples run from {float(one['low']):.1f} to {float(one['high']):.1f}")
     return lines
+
+
+def amplitude(tree: xr.DataTree) -> float:
+    """Mean amplitude of the finite samples over that of training images; NaN without any."""
+    one = tree["looks"].to_dataset().isel(family=0)
+    own = one["amplitude"].values
+    own = own[np.isfinite(own)]
+    return float(own.mean() / one["amplitude_of_images"].values[0]) if len(own) else float("nan")
 
 
 def verdict(tree: xr.DataTree) -> str:
@@ -128,11 +136,7 @@ def toy(tree: xr.DataTree) -> str:
     """Why the numbers mean nothing, from the sizes of the run; empty where they may."""
     rows = tree["rows"].to_dataset().isel(family=0)
     seeds = tree["looks"].sizes.get("seed", SEEDS) if "looks" in tree.children else SEEDS
-    sizes = ((seeds, SEEDS, "seeds"), (int(rows["n"]), IMAGES, "training images"))
-    small = [f"{n} {what}" for n, least, what in sizes if n < least]
-    if int(rows["side"]) < SIDE:
-        small.append(f"{int(rows['side'])} pixels a side")
-    return ", ".join(small)
+    return small(seeds, int(rows["n"]), int(rows["side"]))
 
 
 def _first(tree: xr.DataTree) -> str:
@@ -165,6 +169,8 @@ def _first(tree: xr.DataTree) -> str:
 
 def _looks(tree: xr.DataTree) -> list[str]:
     found = troubles(tree)
+    if "looks" in tree.children and GONE <= (ratio := amplitude(tree)) < PALE:
+        found.append(f"its samples are pale, {ratio:.2f} times the amplitude of training images")
     return [_capital("; ".join(found))] if found else []
 
 
@@ -194,9 +200,12 @@ def _theories(tree: xr.DataTree) -> list[str]:
         return ["No theory could be compared with its samples"]
     best, found = ranked[0]
     wiener = dict(ranked).get("wiener")
-    beside = f", where the Wiener filter has {wiener}" if wiener and best != "wiener" else ""
+    filtered = f", where the Wiener filter has {wiener}" if wiener and best != "wiener" else ""
     floor = bootstrap(r.sel(predictor=MEAN).values)
-    lines = [f"Predicted best by {best}: median r {found}{beside} and the mean image {floor}"]
+    lines = [
+        f"Predicted best by {best}: median r {found}{beside(r, ranked)}{filtered} and the mean "
+        f"image {floor}"
+    ]
     if REPLICATE in r["predictor"].values:
         ceiling = torch.from_numpy(r.sel(predictor=REPLICATE).values.astype(float))
         values = torch.from_numpy(r.sel(predictor=best).values.astype(float))

@@ -5,6 +5,7 @@ import xarray as xr
 
 from archbias import plots
 from archbias.metrics import intervals
+from archbias.report import words
 
 
 def figures(tree: xr.DataTree) -> dict:
@@ -13,6 +14,14 @@ def figures(tree: xr.DataTree) -> dict:
         "agreement": plots.agreement(tree["agreement"].to_dataset()).figure,
         "variance": plots.mode_variance(tree["spectrum"].to_dataset()).figure,
     }
+
+
+def findings(tree: xr.DataTree) -> list[str]:
+    """Who predicts each family best; a family's own law is no prediction of it."""
+    families = [str(f) for f in tree["novelty"]["family"].values]
+    own = {f: [p for p in (f, f"{f} law") if p in tree["agreement"]["predictor"].values]
+           for f in families}  # fmt: skip
+    return words.toy(tree) + [words.predicted(tree, f, own[f]) for f in families]
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:

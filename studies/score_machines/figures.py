@@ -13,6 +13,7 @@ from archbias.metrics.intervals import bootstrap
 from archbias.plots import crossed
 from archbias.plots.styles import new_figure
 from archbias.posteriors.windows import SCHEDULES
+from archbias.report import words
 
 SETS = {"mnist": "MNIST", "cifar10": "CIFAR10", "fashion_mnist": "FashionMNIST", "celeba": "CelebA"}
 NETWORKS = {
@@ -265,6 +266,21 @@ def attention(tree: xr.DataTree, known: str, plain: str, other: str) -> Figure:
         for network in (plain, other)
     }
     return plots.by_region(r.assign_coords(family=list(panels)), panels, "bbELS")
+
+
+def findings(tree: xr.DataTree) -> list[str]:
+    """The machine of the border against the other theories, row by row, then each row in words."""
+    rows = [row for row, _, _ in crossed.rows_of(tree)]
+    first = 0
+    for row in rows:
+        machine = str(tree["rows"]["machine"].sel(family=row).values)
+        ranked = words.standing(tree, row)
+        first += bool(ranked) and ranked[0][0] == machine
+    head = (
+        f"The score machine of the network's border (ELS for circular padding, bbELS for zeros) "
+        f"predicts best in {first} of {len(rows)} rows."
+    )
+    return [*words.toy(tree), head, *(words.predicted(tree, row) for row in rows)]
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:

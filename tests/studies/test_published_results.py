@@ -22,6 +22,12 @@ def test_score_machines(file):
     r = tree["agreement"]["r"].sel(family="cifar10 unet", predictor="bbels").values
     shown = table.loc["CIFAR10", "UNet, zeros"]["ours ELS"]
     assert shown.startswith(f"{bootstrap(r).value:.2f}")
+    said = made.findings(tree)
+    assert len(said) == 1 + tree.sizes.get("family", tree["agreement"].sizes["family"])
+    best = [line for line in said if "cifar10 unet best" in line]
+    assert len(best) == 1
+    assert best[0].startswith("bbels predicts")
+    assert f"median r {bootstrap(r):.2f}" in best[0]
 
 
 def test_unet_variants():
@@ -32,4 +38,7 @@ def test_unet_variants():
     table = made.summary(tree).set_index("network")
     between = tree["pairs"]["between"].sel(variant="base", other="base")
     assert len(table) == 12
+    said = made.findings(tree)
+    assert "max draws much the same images" in said[1]
+    assert "1 level draws other images" in said[2]
     assert table.loc["base", "r, replicate"].startswith(f"{float(np.median(between)):.2f}")
