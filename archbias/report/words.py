@@ -71,7 +71,9 @@ def beside(r: xr.DataArray, ranked: Sequence[tuple[str, Interval]]) -> str:
     """The second best, where signed ranks over seeds do not tell it apart from the best."""
     if len(ranked) < 2:
         return ""
-    (best, _), (second, _) = ranked[:2]
+    (best, found), (second, _) = ranked[:2]
+    if 2.0 ** (1 - found.n) > ALPHA:  # no outcome of the test could tell them apart
+        return f" (too few seeds to tell it from {second})"
     p = paired(r.sel(predictor=best).values, r.sel(predictor=second).values).p
     return "" if p < ALPHA else f" (not told apart from {second})"
 

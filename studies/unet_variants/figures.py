@@ -17,7 +17,6 @@ from archbias import plots
 from archbias.metrics import between
 from archbias.metrics.intervals import Interval, binomial, bootstrap
 from archbias.metrics.realism import Calibrated
-from archbias.report import words
 
 # variants a figure has room for; of a crossed grid those with at most one change are shown
 MOST = 14
@@ -299,28 +298,6 @@ def theory(tree: xr.DataTree) -> Figure:
 def _page(height: float) -> Figure:
     width = mpl.rcParams["figure.figsize"][0]
     return Figure(figsize=(width, height * width), layout="constrained")
-
-
-def findings(tree: xr.DataTree) -> list[str]:
-    """Which variants draw other images than the base, beyond what another training changes."""
-    r, novelty = tree["agreement"]["r"], novelty_of(tree)
-    again = bootstrap(r.sel(family="base", predictor="replicate").values)
-    lines = [f"The base UNet trained again agrees with itself to a median r of {_interval(again)}."]
-    named = [str(f) for f in tree["variants"]["family"].values]
-    for family in named:
-        if family == "base" or ", training" in family:
-            continue
-        found = bootstrap(r.sel(family=family, predictor="base").values)
-        if not found.n:
-            continue
-        # without overlap of the intervals
-        apart = "other images than" if found.high < again.low else "much the same images as"
-        lines.append(
-            f"{family} draws {apart} the base (median r {_interval(found)}; novelty "
-            f"{_interval(bootstrap(novelty.sel(family=family).values))}"
-            f"{words.copies(tree, family)})."
-        )
-    return words.toy(tree) + lines
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
