@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pooch
 import torch
 from torch import Tensor, nn
 
@@ -168,6 +167,9 @@ def _processor() -> str:
 
 
 def _file() -> Path:
+    # here, because importing it in a notebook imports tqdm, which warns when widgets are missing
+    import pooch
+
     return Path(os.environ.get("ARCHBIAS_CACHE") or pooch.os_cache("archbias")) / "timings.json"
 
 

@@ -87,12 +87,11 @@ def test_bundled_images_come_with_their_notice():
 @pytest.mark.slow
 def test_a_wheel_finds_the_bundled_images(request, tmp_path):
     """Built offline from a copy of the tree, unpacked elsewhere, and loaded from there."""
-    pytest.importorskip("setuptools", reason="building a wheel needs setuptools")
+    pytest.importorskip("hatchling", reason="building a wheel needs hatchling")
     pytest.importorskip("pip", reason="building a wheel needs pip")
     root, tree, site = request.config.rootpath, tmp_path / "tree", tmp_path / "site"
-    shutil.copytree(
-        root / "archbias", tree / "archbias", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for name in ("archbias", "studies"):
+        shutil.copytree(root / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "LICENSE"):
         shutil.copy(root / name, tree / name)
     (tree / "README.md").write_text("")

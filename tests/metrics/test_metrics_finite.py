@@ -148,6 +148,7 @@ REFERENCE = {
 # no images in, or the rule's own tools; values of seeds are tested below
 NOT_OF_IMAGES = {
     "agreement.octaves",
+    "between.apart",  # agreements of seeds, NaN where one is
     "compare.compare",
     "compare.scale",
     "compare.versus",
