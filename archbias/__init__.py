@@ -27,6 +27,7 @@ _FROM = {
     "SCHEDULES": "posteriors.windows",
     "watch": "watching",
     "judge": "judging",
+    "explore": "exploring",
 }
 _MODULES = [
     "adapters",
@@ -34,6 +35,7 @@ _MODULES = [
     "data",
     "denoise",
     "distributions",
+    "exploring",
     "families",
     "judging",
     "linalg",

@@ -17,6 +17,19 @@ os.environ["ARCHBIAS_CACHE"] = tempfile.mkdtemp(prefix="archbias-tests-")
 atexit.register(shutil.rmtree, os.environ["ARCHBIAS_CACHE"], ignore_errors=True)
 
 
+SWITCHES = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--shuffle", type=int, metavar="SEED", help="run the tests in the random order of this seed"
@@ -42,3 +55,25 @@ def real_data() -> Path:
             "npz files"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Chromium, driven by its own driver; tests that need it are skipped where it is not
+    installed.
+    """
+    webdriver = pytest.importorskip("selenium.webdriver", reason="the browser test needs selenium")
+    driver = shutil.which("chromedriver")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not (driver and chromium):
+        pytest.skip(
+            "the browser test needs Chromium and its driver (Debian: chromium chromium-driver)"
+        )
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield found
+    found.quit()

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
@@ -88,6 +89,15 @@ def readable(color: str) -> tuple[float, float, float]:
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     linear *= min(1.0, (1.05 / 4.5 - 0.05) / max(linear @ [0.2126, 0.7152, 0.0722], 1e-9))
     return tuple(np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055))
+
+
+def heat(values: np.ndarray, low: float, high: float, name: str = "viridis") -> np.ndarray:
+    """Numbers (...) as colours (..., 3) in [0, 1] from low to high, beyond them the ends; NaN is
+    pale grey.
+    """
+    share = (np.asarray(values, float) - low) / ((high - low) or 1.0)
+    rgb = mpl.colormaps[name](np.nan_to_num(np.clip(share, 0, 1)))[..., :3]
+    return np.where(np.isnan(share)[..., None], 0.93, rgb)
 
 
 def _hash(text: str) -> int:

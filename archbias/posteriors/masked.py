@@ -38,10 +38,11 @@ from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError, nearest
 from ..regressions.moments import principal
 from . import masks as shapes
+from .beliefs import Posterior, check_top, seen, stacked
 from .gaps import centre_of, logits_of, positions_first
 from .levels import Schedule, at, check
 from .masks import Masks
-from .moves import check_moves, moves
+from .moves import check_moves, free, moves
 from .told import JACOBIAN, SCALE, scale
 from .windows import WindowSchedule, check_window
 
@@ -190,6 +191,34 @@ class MaskedDenoiser(Denoiser):
         ]
         return torch.stack(rows)
 
+    def posterior(
+        self, y: Tensor, sigma: float | Tensor, labels: Tensor | None = None, *, top: int = 4
+    ) -> Posterior:
+        """Beliefs behind the denoised image, in float64; arguments as in a call, `top` sources
+        named. Channels must share their masks.
+        """
+        check_top(top)
+        c, h, w = self.shape
+        if c > 1 and not self.spec.shared:
+            raise InputError(
+                f"a pixel's belief wants one mask for its channels, got one for each of {c}; fit "
+                "with shared=True"
+            )
+        sigma, labels = self.check(y, sigma, labels)
+        y = y.detach().double()
+        names = [None] * len(y) if labels is None else labels.tolist()
+        found = []
+        for row, level, name in zip(y, sigma.tolist(), names, strict=True):
+            phi = self._images(y, name)
+            blocks = self._logits(row, row.new_tensor(level), level, phi)
+            logits = torch.cat([logits[:, 0] for _, logits in blocks], 1)
+            sight = self._sight(level, row)
+            images = torch.arange(len(self._tensors["images"]), device=y.device)
+            if name is not None:
+                images = images[self._tensors["labels"].to(y.device) == name]
+            found.append(seen(logits, sight.mask, sight.moves, images, (c, h, w), level, top))
+        return stacked(found)
+
     def mini_batches(self, y: Tensor, sigma: float, size: int) -> Tensor:
         """The mean of the softmaxes over mini-batches of `size` images, as the published code has
         it; shapes as in a call. Not a posterior mean unless size is at least N.
@@ -220,15 +249,9 @@ class MaskedDenoiser(Denoiser):
 
     def _mean(self, y: Tensor, sigma: Tensor, level: float, phi: Tensor) -> Tensor:
         """One row (C, H, W): the softmax streamed over blocks of images and moves."""
-        sight = self._sight(level, y)
-        pixels = y[0].numel()
-        own = len(sight.mask) == pixels  # channels share a mask
-        noisy = y.flatten(1).T[..., None]
-        centre = centre_of(phi, level)
+        own = len(self._sight(level, y).mask) == y[0].numel()  # channels share a mask
         top = total = mean = None
-        for block, prior in self._sources(phi, sight):
-            logits = logits_of(noisy, block, centre, sight.mask, own) / (2 * sigma**2)
-            logits = logits.reshape(pixels, -1, block.shape[2]) + prior
+        for block, logits in self._logits(y, sigma, level, phi):
             best = logits.detach().amax(2, keepdim=True)
             change = None
             if top is not None:
@@ -242,6 +265,19 @@ class MaskedDenoiser(Denoiser):
             mean = value if change is None else mean * change + value
         return (mean / total)[..., 0].T.reshape(y.shape)
 
+    def _logits(
+        self, y: Tensor, sigma: Tensor, level: float, phi: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Blocks (HW, C, n) of moved images and their log weights (HW, C or 1, n), up to one number
+        a pixel; moves outside, images inside.
+        """
+        sight, pixels = self._sight(level, y), y[0].numel()
+        noisy, centre = y.flatten(1).T[..., None], centre_of(phi, level)
+        for block, prior in self._sources(phi, sight):
+            own = len(sight.mask) == pixels
+            logits = logits_of(noisy, block, centre, sight.mask, own) / (2 * sigma**2)
+            yield block, logits.reshape(pixels, -1, block.shape[2]) + prior
+
     def _sources(self, phi: Tensor, sight: Sight) -> Iterator[tuple[Tensor, Tensor | float]]:
         """Blocks (HW, C, n) of moved images, with their log prior at each pixel, unmoved first."""
         _, h, w = self.shape
@@ -251,11 +287,11 @@ class MaskedDenoiser(Denoiser):
             place = (row + down).clamp(0, h - 1)[:, None] * w + (column + right).clamp(0, w - 1)
             log = prior
             if sight.reach is not None:
-                free = (
-                    _free(row, down, h, sight.reach[0].reshape(h, w))
-                    & _free(column, right, w, sight.reach[1].reshape(h, w).T).T
+                heard = (
+                    free(row, down, h, sight.reach[0].reshape(h, w))
+                    & free(column, right, w, sight.reach[1].reshape(h, w).T).T
                 )
-                log = torch.where(free.flatten(), prior, -torch.inf)[:, None, None].to(phi)
+                log = torch.where(heard.flatten(), prior, -torch.inf)[:, None, None].to(phi)
             for i in range(0, phi.shape[2], size):
                 block = phi[:, :, i : i + size]
                 yield (block[place.flatten()] if down or right else block), log
@@ -305,14 +341,3 @@ class MaskedDenoiser(Denoiser):
         if spec.mask == "wiener":
             return shapes.threshold(energy, at(spec.share, level), spec.index, spec.largest)
         return shapes.fewest(energy, at(spec.share, level))
-
-
-def _free(place: Tensor, move: int, size: int, reach: Tensor) -> Tensor:
-    """(size, ...) whether the observer at each place sees no border round it nor round its moved
-    source; always where nothing moves along this axis. reach: (size, ...).
-    """
-    if move == 0:
-        return torch.ones_like(reach, dtype=torch.bool)
-    here, there = place[:, None], place[:, None] + move
-    low, high = torch.minimum(here, there), torch.maximum(here, there)
-    return (low - reach >= 0) & (high + reach < size)

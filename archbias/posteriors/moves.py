@@ -12,6 +12,9 @@ from __future__ import annotations
 import math
 from numbers import Integral
 
+import torch
+from torch import Tensor
+
 from .levels import Schedule, check
 
 
@@ -39,3 +42,14 @@ def check_moves(rho: float | Schedule, radius: int | Schedule) -> None:
         lambda v: isinstance(v, Integral) and v >= 0,
         "a whole number of pixels, at least 0",
     )
+
+
+def free(place: Tensor, move: int, size: int, reach: Tensor) -> Tensor:
+    """(size, ...) whether the observer at each place sees no border round it nor round its moved
+    source; always where nothing moves along this axis. reach: (size, ...).
+    """
+    if move == 0:
+        return torch.ones_like(reach, dtype=torch.bool)
+    here, there = place[:, None], place[:, None] + move
+    low, high = torch.minimum(here, there), torch.maximum(here, there)
+    return (low - reach >= 0) & (high + reach < size)

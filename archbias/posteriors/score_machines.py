@@ -32,7 +32,7 @@ from torch import Tensor
 
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError
-from .beliefs import Mosaic, Posterior
+from .beliefs import Mosaic, Posterior, check_top
 from .told import scale, with_padding
 from .windows import (
     Beliefs,
@@ -210,10 +210,7 @@ class MachineDenoiser(Denoiser):
         """Beliefs behind the denoised image; arguments as in a call, `top` sources named. Computed
         on the CPU.
         """
-        if not isinstance(top, int) or top < 1:
-            raise InputError(
-                f"top must be a positive number of sources, got {top!r}; use for example top=4"
-            )
+        check_top(top)
         sigma, labels = self.check(y, sigma, labels)
         y, sigma = y.detach().cpu(), sigma.detach().cpu()
         c, h, w = self.shape

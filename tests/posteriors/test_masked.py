@@ -270,3 +270,62 @@ def test_schedules_and_masks_of_the_wrong_shape_are_refused():
         Masks(torch.tensor([1.0]), torch.zeros(1, 30, 60), (2, 5, 6))
     with pytest.raises(InputError, match="levels of masks"):
         Masks(torch.tensor([1.0, 1.0]), torch.zeros(2, 30, 30), (2, 5, 6))
+
+
+def test_a_windows_beliefs_are_those_of_the_local_machine():
+    data = images(9, (2, 5, 6))
+    y = noisy(data, 0.7)
+    level = torch.tensor([0.7, 0.2], dtype=torch.float64)
+    for k in (1, 3, 13):
+        mine = Masked(mask="window", window=k, shared=True).fit(data).posterior(y, level, top=4)
+        local = LS(window=k).fit(data).posterior(y, level, top=4)
+        for name in ("entropy", "effective", "log_evidence", "weight"):
+            torch.testing.assert_close(getattr(mine, name), getattr(local, name), atol=1e-9, rtol=0)
+        for name in ("image", "row", "column", "numbers"):
+            assert torch.equal(getattr(mine, name), getattr(local, name)), name
+
+
+def test_beliefs_by_the_definition_with_moves_soft_masks_and_labels():
+    """Every source's weight by loops; their mean is the denoised image."""
+    rho, level = 0.7, 0.6
+    data = images(5, (2, 3, 4), labels=[0, 1, 1, 0, 1])
+    denoiser = Masked(mask="energy", power=0.4, shared=True, rho=rho).fit(data)
+    y, mask = noisy(data, level, 1), denoiser.mask(level).numpy()
+    found = denoiser.posterior(y, level, torch.tensor([1]), top=27)
+    phi, one = data.images.double().numpy(), y[0].numpy()
+    mean = np.zeros((2, 3, 4))
+    for p in range(12):
+        r, s = divmod(p, 4)
+        logs, places, prior = [], [], []
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                for i in (1, 2, 4):
+                    total = 0.0
+                    for x in range(12):
+                        a, b = divmod(x, 4)
+                        moved = phi[i, :, np.clip(a + down, 0, 2), np.clip(b + right, 0, 3)]
+                        total += mask[p, x] * np.square(one[:, a, b] - moved).sum()
+                    prior.append(-(down**2 + right**2) / (2 * rho**2))
+                    logs.append(prior[-1] - total / (2 * level**2))
+                    places.append((i, np.clip(r + down, 0, 2), np.clip(s + right, 0, 3)))
+        w = np.exp(logs)
+        evidence = (
+            np.log(w.sum() / np.exp(prior).sum()) + np.log(mask[p] / (2 * np.pi * level**2)).sum()
+        )
+        w /= w.sum()
+        named = [
+            (found.image[0, k, r, s].item(), found.row[0, k, r, s].item(),
+             found.column[0, k, r, s].item()) for k in range(27)
+        ]  # fmt: skip
+        assert sorted(named) == sorted(places)
+        np.testing.assert_allclose(found.weight[0, :, r, s], np.sort(w)[::-1], atol=1e-12)
+        assert found.entropy[0, r, s].item() == pytest.approx(-(w * np.log(w)).sum(), abs=1e-12)
+        assert found.log_evidence[0, r, s].item() == pytest.approx(evidence, abs=1e-9)
+        for k, (i, a, b) in enumerate(named):
+            mean[:, r, s] += found.weight[0, k, r, s].item() * phi[i, :, a, b]
+    wanted = denoiser(y, level, torch.tensor([1]))[0]
+    np.testing.assert_allclose(mean, wanted, atol=1e-12)
+    few = denoiser.posterior(y, level, torch.tensor([1]), top=30)
+    assert bool((few.image[:, 27:] == -1).all())
+    with pytest.raises(InputError, match="shared=True"):
+        Masked(mask="window").fit(data).posterior(y, level)

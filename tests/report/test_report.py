@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,17 +18,6 @@ from archbias.report.command import flags
 from archbias.report.page import _families
 
 HOSTILE = "<script>window.broken = 1</script>"
-SWITCHES = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-]
 
 
 @pytest.fixture(scope="module")
@@ -264,28 +252,6 @@ def test_a_run_with_failed_cells_says_so(folder, tmp_path):
     # the study's own figures need a group that is missing
     assert "samples : one column per family" in words
     assert str(tmp_path) not in path.read_text()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Chromium, driven by its own driver; tests that need it are skipped where it is not
-    installed.
-    """
-    webdriver = pytest.importorskip("selenium.webdriver", reason="the browser test needs selenium")
-    driver = shutil.which("chromedriver")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if not (driver and chromium):
-        pytest.skip(
-            "the browser test needs Chromium and its driver (Debian: chromium chromium-driver)"
-        )
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield found
-    found.quit()
 
 
 def column(browser, table: int, index: int) -> list[str]:
