@@ -80,7 +80,7 @@ def sampled(label: str, spec: Spec, settings: Settings, *, seconds: float = 5.0)
         images = settings.data.load()
         denoiser = spec.fit(images, runtime=work.runtime)
         if spec.trained:
-            work.save(label, denoiser)
+            work.save(label, denoiser, images)
         x = draw(denoiser, settings, images, work.runtime, f"{label}: sampling")
         groups = {
             "samples": dataset("sample", x, family=label),

@@ -44,6 +44,8 @@ def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
         own = {"cell": cell.name, "seconds": spent}
         if work.saved:
             own["models"] = json.dumps(work.saved)
+        if work.trained_on:
+            own["trained_on"] = json.dumps(work.trained_on)
         store.write_cell(cell_path(work.folder, cell.name), groups, attrs | own)
         log.unlink(missing_ok=True)
         if work.runtime.checkpoint is not None:

@@ -86,23 +86,32 @@ def _load(images: Images) -> ImageSet:
 class Work:
     """What a running cell may use: the settings, the run folder, and where to compute.
 
-    saved: name -> sha256 of the denoisers kept so far.
+    saved: name -> sha256 of the denoisers kept so far. trained_on: name -> the images each of them
+        was fitted to.
     """
 
     settings: Any
     folder: Path
     runtime: Runtime
     saved: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    trained_on: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, cell: str) -> xr.DataTree:
         """The result of a finished cell; name it in `after`."""
         return store.read_cell(cell_path(self.folder, cell))
 
-    def save(self, name: str, denoiser: Denoiser) -> None:
-        """Keep a fitted denoiser in RUN/models, whole or not at all."""
+    def save(self, name: str, denoiser: Denoiser, images: ImageSet | None = None) -> None:
+        """Keep a fitted denoiser in RUN/models, whole or not at all, and which images it saw."""
         path = model_path(self.folder, name)
         families.save(denoiser, path)
         self.saved[name] = sha256_of(path)
+        if images is not None:
+            self.trained_on[name] = {
+                "name": images.name,
+                "hash": images.hash,
+                "n": len(images),
+                "shape": list(images.shape),
+            }
 
     def denoiser(self, name: str) -> Denoiser:
         """A denoiser kept by a finished cell."""

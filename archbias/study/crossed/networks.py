@@ -28,7 +28,7 @@ def network(row: Row) -> Cell:
         images = row.images
         denoiser = row.maker.fit(images, runtime=work.runtime)
         if row.maker.trained:
-            work.save(str(row), denoiser)
+            work.save(str(row), denoiser, images)
         x = row.draw(denoiser, work, f"{row}: sampling", steps=row.network_steps)
         near = cells.novelty_of(x, images, str(row))
         nearest = near[["nearest_image"]].assign_coords(family=[row.network])
@@ -51,6 +51,8 @@ def again(row: Row, maker: Maker, name: str = "replicate") -> Cell:
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         denoiser = maker.fit(row.images, runtime=work.runtime)
+        if maker.trained:
+            work.save(row.cell(name), denoiser, row.images)
         x = row.draw(denoiser, work, f"{row}: {name}", steps=row.network_steps)
         return row.prediction(name, x)
 
