@@ -42,6 +42,8 @@ class Runtime:
         checkpoints.
     progress: called as progress(done, total, note) now and then; done and total in the fit's own
         unit.
+    trained: called as trained(spec, images) in place of a training; gives what that training gave.
+        None: networks are trained.
     """
 
     device: str = "cpu"
@@ -49,6 +51,7 @@ class Runtime:
     progress: Callable[[float, float, str], None] = field(
         default=lambda done, total, note: None, repr=False
     )
+    trained: Callable[[Spec, ImageSet], Denoiser] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

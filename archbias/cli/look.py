@@ -38,7 +38,20 @@ def add(command) -> None:
 
     p = command("export", _export, "the numbers of a run in one NetCDF file, without any picture")
     p.add_argument("folder", type=path, metavar="RUN")
-    p.add_argument("file", type=path, metavar="FILE", help="the .nc file to write")
+    p.add_argument("file", type=path, nargs="?", metavar="FILE", help="the .nc file to write")
+    p.add_argument(
+        "--networks",
+        type=path,
+        metavar="STUDY",
+        help="put the run's networks into the study's folder, so that its numbers can be computed "
+        "again without training: archbias verify STUDY --replay",
+    )
+    p.add_argument(
+        "--weights",
+        default="float32",
+        help="of --networks: float32, as trained, or float16, rounded; then publish the numbers of "
+        "a replay, not of RUN",
+    )
 
     p = command("report", _report, "one self-contained HTML page about a run")
     p.add_argument("folder", type=path, metavar="RUN")
@@ -101,13 +114,20 @@ def _tables(a: argparse.Namespace) -> int:
 def _export(a: argparse.Namespace) -> int:
     from .. import store
 
-    if a.file.suffix != ".nc":
-        raise InputError(
-            f"numbers are exported to a NetCDF file, got {a.file}; name it for example "
-            f"{a.file.with_suffix('.nc')}"
-        )
-    store.publish(store.open_study(a.folder), a.file)
-    out.print(f"wrote {a.file}", markup=False)
+    if a.file is None and a.networks is None:
+        raise InputError("nothing to export; name a file of numbers, --networks STUDY, or both")
+    if a.file is not None:
+        if a.file.suffix != ".nc":
+            raise InputError(
+                f"numbers are exported to a NetCDF file, got {a.file}; name it for example "
+                f"{a.file.with_suffix('.nc')}"
+            )
+        store.publish(store.open_study(a.folder), a.file)
+        out.print(f"wrote {a.file}", markup=False)
+    if a.networks is not None:
+        from ..study import shipped
+
+        out.print(shipped.write(a.folder, a.networks, a.weights), markup=False)
     return 0
 
 

@@ -1,14 +1,19 @@
-"""archbias verify | diff: whether files are what was written, and how two runs differ."""
+"""archbias verify | diff: whether files are what was written, numbers what is computed, and how two
+runs differ.
+"""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .shared import out, path
+from ..errors import InputError
+from .shared import changes_of, err, out, path
 
 if TYPE_CHECKING:
-    from ..study.difference import Difference
+    from ..study.difference import Difference, Quantity
+    from ..study.replay import Replayed
 
 SHOWN = 40  # quantities that differ, unless all are asked for
 
@@ -22,6 +27,33 @@ def add(command) -> None:
         metavar="RUN",
         help="a run folder, a store, exported numbers, a saved denoiser or a study's folder",
     )
+    p.add_argument(
+        "--replay",
+        action="store_true",
+        help="compute a study's published numbers again with the networks shipped beside them, and "
+        "compare; nothing is trained",
+    )
+    p.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="of --replay: these only")
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=DIR",
+        help="of --replay: where images lie, for example celeba.root=DIR",
+    )
+    p.add_argument(
+        "--out",
+        type=path,
+        help="of --replay: folder of the replay's runs, where the same command goes on (default: "
+        "runs/NAME-replay)",
+    )
+    p.add_argument(
+        "--tolerance",
+        type=float,
+        help="of --replay: largest difference, as a share of the quantity's largest value "
+        "(default: .001)",
+    )
+    p.add_argument("--quiet", action="store_true", help="of --replay: its sentences only")
 
     p = command("diff", _diff, "how two runs differ: settings, versions, numbers seed by seed")
     p.add_argument("first", type=path, metavar="RUN_A")
@@ -32,12 +64,85 @@ def add(command) -> None:
 def _verify(a: argparse.Namespace) -> int:
     from ..study.verify import verify
 
-    verdict = verify(a.path)
+    if a.replay:
+        return _replay(a)
+    if a.rows or a.set or a.out or a.tolerance is not None:
+        raise InputError("--rows, --set, --out and --tolerance belong to --replay; add it")
+    return _whole(verify(a.path))
+
+
+def _whole(verdict) -> int:
     for problem in verdict.problems:
         out.print(f"{problem.path}: {problem.what}", markup=False)
         out.print(f"    mend it: {problem.remedy}", markup=False)
     out.print(verdict.sentence(), markup=False)
     return 0 if verdict.whole else 1
+
+
+def _replay(a: argparse.Namespace) -> int:
+    from .. import study as studies
+    from ..study import replay, verify
+
+    study = studies.load(a.path)
+    verdict = verify.verify(study.folder)
+    if not verdict.whole:
+        return _whole(verdict)
+    tolerance = replay.TOLERANCE if a.tolerance is None else a.tolerance
+    asked = replay.replays(a.path, changes_of(a.set), a.rows)
+    folder = a.out or Path("runs") / f"{study.name}-replay"
+    if not a.quiet:
+        cells = sum(len(one.cells) for one in asked)
+        seconds = sum(one.seconds for one in asked)
+        err.print(
+            f"computing {cells} cells again, about {seconds:.0f} s on two cores, into {folder}; "
+            "nothing is trained",
+            markup=False,
+        )
+    bad = False
+    for one in asked:
+        with _listener(a.quiet) as listener:
+            done = one.run(folder, listener)
+        for row, quantities in done.by_row().items() if not a.quiet else ():
+            out.print(f"{one.file.name}, {row}", markup=False)
+            for q in quantities:
+                out.print(f"    {line(q, tolerance)}", markup=False)
+        _beyond(done, tolerance)
+        out.print(done.sentence(tolerance), markup=False)
+        bad |= bool(done.beyond(tolerance) or done.failed)
+    return 1 if bad else 0
+
+
+def _listener(quiet: bool):
+    from .. import study as studies
+    from .progress import Bars
+
+    return studies.Quiet() if quiet else Bars()
+
+
+def _beyond(done: Replayed, tolerance: float) -> None:
+    """What is not as published, each with both values."""
+    for q in done.beyond(tolerance):
+        of = f" ({', '.join(q.labels)})" if q.labels else ""
+        out.print(f"not as published: {q.name}{of}, published and replayed {q.worst}", markup=False)
+    for name, said in done.failed.items():
+        out.print(f"cell {name} failed: {said}", markup=False)
+
+
+def line(q: Quantity, tolerance: float) -> str:
+    """One quantity: published, replayed, difference, and whether that is within the tolerance."""
+    from ..study.replay import within
+
+    name = ", ".join([q.name, *q.labels[1:]])
+    if q.typical is None:
+        values = f"{q.values} names"
+    else:
+        values = "published {:.6g}, replayed {:.6g}".format(*q.typical)
+    if q.same:
+        return f"{name}: {values}, same bits"
+    said = "within" if within(q, tolerance) else "beyond"
+    if q.kind == "f":
+        return f"{name}: {values}, largest difference {q.largest:.3g}, {said} the tolerance"
+    return f"{name}: {values}, {q.differing} of {q.values} values differ, {said} the tolerance"
 
 
 def _diff(a: argparse.Namespace) -> int:

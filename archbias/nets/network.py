@@ -107,7 +107,11 @@ class Network(Spec):
         return images, {}
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> Denoiser:
-        """Train on the images; resumes from `runtime.checkpoint`."""
+        """Train on the images, or take the network that `runtime.trained` has of that training;
+        resumes from `runtime.checkpoint`.
+        """
+        if runtime.trained is not None:
+            return runtime.trained(self, images)
         return fit_replicates(self, images, [self.train.seed], runtime=runtime)[0]
 
     def rebuild(self, state: dict[str, Tensor]) -> Denoiser:

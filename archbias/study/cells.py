@@ -92,7 +92,11 @@ def sampled(label: str, spec: Spec, settings: Settings, *, seconds: float = 5.0)
             groups["spectrum"] = variances(many, settings, label)
         return groups | training(denoiser, label)
 
-    return Cell(label, run, seconds=seconds, resources={"gpu": 1} if spec.trained else {})
+    if not spec.trained:
+        return Cell(label, run, seconds=seconds)
+    return Cell(
+        label, run, seconds=seconds, trains=spec, training=0.9 * seconds, resources={"gpu": 1}
+    )
 
 
 def predicted(label: str, spec: Spec, settings: Settings, *, seconds: float = 5.0) -> Cell:

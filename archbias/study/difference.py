@@ -42,6 +42,19 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Worst:
+    """One value of two runs: its place in words, and both values."""
+
+    place: str
+    first: Any
+    second: Any
+
+    def __str__(self) -> str:
+        place = f"at {self.place} " if self.place else ""
+        return f"{place}{_value_of(self.first)} and {_value_of(self.second)}"
+
+
+@dataclass(frozen=True)
 class Quantity:
     """One variable of one group, for one family and predictor.
 
@@ -49,6 +62,9 @@ class Quantity:
     difference: median over seeds of b - a, or of its root mean square where a seed has more than
     one value; None where there is no seed or no number. largest: the largest absolute difference.
     scale: the largest absolute value of a. differing, values: how many values differ, of how many.
+    typical: the median of a and of b, None where there is no number. worst: where the largest
+    difference is, with both values there; None where there is none. kind: NumPy's letter for the
+    type of a.
     """
 
     group: str
@@ -60,6 +76,9 @@ class Quantity:
     scale: float
     differing: int
     values: int
+    typical: tuple[float, float] | None = None
+    worst: Worst | None = None
+    kind: str = ""
 
     @property
     def name(self) -> str:
@@ -145,6 +164,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def _value_of(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _apart(found: Difference, what: str, a: Sequence | dict, b: Sequence | dict) -> None:
     """Say what only one of both has."""
     for where, own, other in ((found.first, a, b), (found.second, b, a)):
@@ -187,7 +210,7 @@ def _rows(group: str, name: str, a: xr.DataArray, b: xr.DataArray) -> Iterator[Q
         labels = tuple(str(one[d].values) for d in kept)
         x, y = one.load().values, other.load().values
         if not (_empty(x) and _empty(y)):
-            yield _quantity(group, name, labels, one.dims, x, y)
+            yield _quantity(group, name, labels, one, x, y)
 
 
 def _empty(x: np.ndarray) -> bool:
@@ -200,18 +223,21 @@ def _quantity(
     group: str,
     name: str,
     labels: tuple[str, ...],
-    dims: tuple,
+    of: xr.DataArray,
     x: np.ndarray,
     y: np.ndarray,
 ) -> Quantity:
+    dims = of.dims
     numbers = x.dtype.kind in "fiu" and y.dtype.kind in "fiu"
     equal = (x == y) | (x != x) & (y != y)  # NaN is like NaN
     same = x.dtype == y.dtype and bool(equal.all())
     told = (group, name, labels, same)
     counts = int((~equal).sum()), int(equal.size)
     if not numbers:
-        return Quantity(*told, None, np.nan, np.nan, *counts)
-    x, y = x.astype(float), y.astype(float)
+        places = np.argwhere(~equal)
+        worst = None if same or not len(places) else _at(of, tuple(places[0]), x, y)
+        return Quantity(*told, None, np.nan, np.nan, *counts, None, worst, x.dtype.kind)
+    kind, x, y = x.dtype.kind, x.astype(float), y.astype(float)
     with np.errstate(invalid="ignore"):
         gap = np.where(equal, 0.0, y - x)
     known = np.abs(gap[np.isfinite(gap)])
@@ -224,4 +250,23 @@ def _quantity(
         rows = np.moveaxis(gap, dims.index("seed"), 0).reshape(gap.shape[dims.index("seed")], -1)
         per_seed = rows[:, 0] if rows.shape[1] == 1 else np.sqrt(np.square(rows).mean(1))
         interval = bootstrap(per_seed)
-    return Quantity(*told, interval, largest, scale, *counts)
+    worst = None
+    if counts[0]:
+        size = np.where(np.isnan(gap), np.inf, np.abs(gap))  # a number in place of none is furthest
+        worst = _at(of, np.unravel_index(size.argmax(), size.shape), x, y)
+    return Quantity(*told, interval, largest, scale, *counts, _medians(x, y), worst, kind)
+
+
+def _medians(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    known = [v[np.isfinite(v)] for v in (x, y)]
+    first, second = (float(np.median(v)) if v.size else np.nan for v in known)
+    return first, second
+
+
+def _at(of: xr.DataArray, index: tuple, x: np.ndarray, y: np.ndarray) -> Worst:
+    """The value at an index, its place told by the coordinates."""
+    places = (
+        f"{dim} {of[dim].values[i].item() if dim in of.coords else i}"
+        for dim, i in zip(of.dims, index, strict=True)
+    )
+    return Worst(", ".join(places), x[index].item(), y[index].item())

@@ -11,7 +11,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ import threadpoolctl
 import torch
 
 from .. import store
-from ..denoise import Runtime
+from ..data import ImageSet
+from ..denoise import Denoiser, Runtime, Spec
 from .failures import headline, of_the_disk, record
 from .folder import State, attributes, opened, status
 from .study import Cell, Study, Work, cell_path, checkpoint_path, error_path, model_path, sha256_of
@@ -96,6 +97,7 @@ def run(
     *,
     device: str = "cpu",
     threads: int | None = None,
+    trained: Callable[[Spec, ImageSet], Denoiser] | None = None,
     listener: Quiet | None = None,
 ) -> State:
     """Compute what is missing and join it; the same call resumes.
@@ -108,6 +110,7 @@ def run(
         threads: of every cell; recorded with the run and kept when it resumes. By default the
             number torch has in this process. The same number gives the same bits on one machine,
             here and on workers.
+        trained: gives networks that are not to be trained again (`archbias.denoise.Runtime`).
         listener: hears of the progress.
 
     Returns:
@@ -134,6 +137,7 @@ def run(
                 device=device,
                 checkpoint=checkpoint_path(folder, cell.name),
                 progress=listener.within,
+                trained=trained,
             )
             listener.begin(cell)
             error = None

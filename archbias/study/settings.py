@@ -11,6 +11,7 @@ is wanted and the three characters where a text is.
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import dataclass, fields, is_dataclass, replace
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -18,7 +19,7 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 
 from .. import families
-from ..denoise import Spec
+from ..denoise import Spec, configure, from_json
 from ..errors import InputError, nearest
 
 
@@ -39,6 +40,39 @@ def given(text: str) -> Given:
         return Given(text, ast.literal_eval(text))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return Given(text, {"true": True, "false": False, "none": None}.get(text.lower(), text))
+
+
+def restored(usual: Any, told: dict[str, Any]) -> Any:
+    """Settings of the kind of `usual` from their JSON; what an older archbias lacked is at its
+    default.
+
+    Raises:
+        InputError: they are of another kind, or have what this one does not know.
+    """
+    known = {cls.__name__: cls for cls in families.FAMILIES.values()}
+    namespace = vars(sys.modules[type(usual).__module__]) | {type(usual).__name__: type(usual)}
+
+    def build(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(map(build, value))
+        if not isinstance(value, dict):
+            return value
+        if "type" not in value:
+            return {k: build(v) for k, v in value.items()}
+        if value["type"] in known:
+            return from_json(known[value["type"]], value)
+        settings = {k: build(v) for k, v in value.items() if k != "type"}
+        return configure(namespace[value["type"]], **settings)
+
+    try:
+        if told["type"] != type(usual).__name__:
+            raise TypeError(f"they are {told['type']}")
+        return build(told)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"wanted settings as this archbias writes them, got others ({error}); install the "
+            "archbias that wrote them"
+        ) from error
 
 
 def changed(settings: Any, key: str, value: Any) -> Any:

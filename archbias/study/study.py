@@ -23,7 +23,7 @@ import xarray as xr
 
 from .. import data, families, store
 from ..data import ImageSet
-from ..denoise import Denoiser, Runtime
+from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError, nearest
 from ..store.names import file_name, same_file
 from .failures import raised
@@ -127,6 +127,7 @@ class Cell:
         are kept as dimensions of size one with their label.
     after: names of the cells it reads.
     seconds: estimated cost on two cores, for the plan and the time left.
+    trains: the network it trains, if it trains one; training: how many of the seconds that takes.
     resources: what a cluster worker must have, for example {"gpu": 1}.
     """
 
@@ -134,6 +135,8 @@ class Cell:
     run: Callable[[Work], dict[str, xr.Dataset]] = field(repr=False)
     after: tuple[str, ...] = ()
     seconds: float = 1.0
+    trains: Spec | None = field(default=None, repr=False)
+    training: float = 0.0
     resources: dict[str, float] = field(default_factory=dict)
 
 

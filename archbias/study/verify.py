@@ -30,6 +30,7 @@ from ..store import attributes, checksums, netcdf
 from ..store.files import unbroken
 from ..store.verify import Problem
 from .folder import check_links, status
+from .shipped import INDEX, Shipped
 from .study import cell_path, error_path, model_path, sha256_of
 
 
@@ -93,6 +94,7 @@ def verify(path: str | Path) -> Verdict:
         for file in numbers:
             _export(file, verdict)
         verdict.count(len(numbers), "file of numbers")
+        _shipped(path, verdict)
     elif any((path / part).exists() for part in ("run.json", "cells", "store.zarr")):
         _run(path, verdict)
     else:
@@ -313,6 +315,16 @@ def _export(path: Path, verdict: Verdict) -> None:
     verdict.problems += problems
     if not problems and unbroken(path) is None:
         verdict.unsealed.append(path.name)
+
+
+def _shipped(folder: Path, verdict: Verdict) -> None:
+    try:
+        networks = Shipped(folder)
+    except InputError as error:
+        verdict.refused(folder / INDEX, error)
+        return
+    verdict.problems += networks.problems()
+    verdict.count(len(networks.entries), "network")
 
 
 def _count(number: int, noun: str) -> str:

@@ -154,8 +154,8 @@ def network(one: Trained, settings: Settings) -> Cell:
         groups["variants"] = described(one, images.shape)
         return groups
 
-    seconds = 15 + costs.training_seconds(one.spec, settings.data)
-    return Cell(label, run, seconds=seconds, resources=fitted.resources)
+    training = costs.training_seconds(one.spec, settings.data)
+    return replace(fitted, run=run, seconds=15 + training, training=training)
 
 
 def errors(

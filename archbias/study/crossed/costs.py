@@ -75,6 +75,12 @@ def training_seconds(spec: Spec, images: Images, labelled: bool = False, draws: 
     return len(spec.sigmas()) * one * (spec.train.steps * spec.train.batch + draws)
 
 
+def share_of_training(spec: Spec, draws: int) -> float:
+    """How much of `training_seconds` is training; the rest is `draws` evaluations."""
+    steps = spec.train.steps * spec.train.batch
+    return steps / (steps + draws)
+
+
 def representative(spec: Spec, shape: tuple[int, int, int]) -> tuple[Spec, tuple[int, int, int]]:
     """A network of the same kind and the images it is timed on: one for all that differ in what
     the count of multiplications tells.

@@ -7,6 +7,7 @@ seed. No theory of the architecture can be asked for more.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -40,7 +41,7 @@ def network(row: Row) -> Cell:
             **cells.training(denoiser, str(row)),
         }
 
-    return Cell(str(row), run, seconds=_seconds(row), resources=_resources(row.maker))
+    return Cell(str(row), run, **_cost(row, row.maker))
 
 
 def again(row: Row, maker: Maker, name: str = "replicate") -> Cell:
@@ -56,7 +57,7 @@ def again(row: Row, maker: Maker, name: str = "replicate") -> Cell:
         x = row.draw(denoiser, work, f"{row}: {name}", steps=row.network_steps)
         return row.prediction(name, x)
 
-    return Cell(row.cell(name), run, seconds=_seconds(row), resources=_resources(maker))
+    return Cell(row.cell(name), run, **_cost(row, maker))
 
 
 def retrained(spec: Spec, seed: int) -> Spec:
@@ -64,16 +65,21 @@ def retrained(spec: Spec, seed: int) -> Spec:
     return replace(spec, train=replace(spec.train, seed=seed))
 
 
-def _resources(maker: Maker) -> dict[str, float]:
-    return {"gpu": 1} if maker.trained else {}
-
-
-def _seconds(row: Row) -> float:
-    """Estimated time to train and sample a network on two cores."""
-    if not row.maker.trained:
-        return 5.0
+def _cost(row: Row, maker: Maker) -> dict[str, Any]:
+    """What `Cell` is told of a network's cost: estimated time to train and sample it on two
+    cores.
+    """
+    if not maker.trained:
+        return {"seconds": 5.0}
     draws = row.network_steps * row.seeds
-    return 4 + costs.training_seconds(row.maker, row.images_of, row.labelled, draws)
+    both = costs.training_seconds(row.maker, row.images_of, row.labelled, draws)
+    training = both * costs.share_of_training(row.maker, draws)
+    return {
+        "seconds": 4 + both,
+        "trains": maker,
+        "training": training,
+        "resources": {"gpu": 1},
+    }
 
 
 def described(row: Row) -> xr.Dataset:
