@@ -307,6 +307,17 @@ STUDY = Study(
         "as_published": AS_PUBLISHED,
         "as_published_64": AS_PUBLISHED
         | {"data.size": 64, "levels": (3,), "channels": (8,), "skips": (True,)},
+        "as_published_short": AS_PUBLISHED
+        | {
+            "levels": (3, 1),
+            "channels": (8, 16),
+            "crossed": False,
+            "judged": 128,
+            "unet.train.steps": 2500,
+            "unet.train.batch": 16,
+            "published.train.steps": 250,
+            "published.train.batch": 16,
+        },
         "paper": {
             "data.size": 64,
             "held_out": 1000,
