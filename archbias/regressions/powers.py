@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -155,6 +156,13 @@ class Powers(Spec):
             raise InputError(
                 f"seed must be an integer of at least 0, got {self.seed!r}; 0 is usual"
             )
+
+    @classmethod
+    def published(cls, **settings: Any) -> Self:
+        """The features of the published experiments, divided by their own largest absolute value:
+        1024 of them, ridge 1e-5. A denoiser of them is blind to scale, D(c y) = D(y) for c > 0.
+        """
+        return cls(**{"features": 1024, "ridge": 1e-5, "normalize": True, **settings})
 
     def weigh(self, projected: Tensor, r: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         """W (N, K) and the mean feature (K,): the estimate is mean(x) + X^T W (h(y) - mean

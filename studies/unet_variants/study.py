@@ -309,13 +309,14 @@ STUDY = Study(
         | {"data.size": 64, "levels": (3,), "channels": (8,), "skips": (True,)},
         "as_published_short": AS_PUBLISHED
         | {
+            "data.size": 24,
             "levels": (3, 1),
             "channels": (8, 16),
             "crossed": False,
             "judged": 128,
-            "unet.train.steps": 2500,
+            "unet.train.steps": 1500,
             "unet.train.batch": 16,
-            "published.train.steps": 250,
+            "published.train.steps": 150,
             "published.train.batch": 16,
         },
         "paper": {
