@@ -10,7 +10,6 @@ from archbias import distributions, noise, sample, seeds
 from archbias.data import ImageSet
 from archbias.data.plane import plane
 from archbias.denoise import Denoiser, Spec
-from archbias.metrics import agreement, finite, novelty
 from archbias.nets.mlp import MLP
 from archbias.nets.train import Train
 from archbias.posteriors.ideal import Ideal
@@ -19,10 +18,9 @@ from archbias.regressions.polynomial import Polynomial
 from archbias.regressions.power_features import PowerFeatures
 from archbias.regressions.power_patches import PowerPatches
 from archbias.store import about
-from archbias.study import Cell, Images, Study, Work
+from archbias.study import Cell, Images, Study, Work, cells
 
 PLANE, IMAGES, FEW = "plane", "images", "few images"
-PREDICTORS = ("own law", "Wiener", "ideal", "mean image")
 ESCAPED = 10.0  # a sample with a larger value has left
 WIDTHS = (50, 200, 1000)
 SHORT = Train(steps=1000, batch=64, learning_rate=1e-3)
@@ -134,73 +132,45 @@ def predictions(name: str, settings: Settings) -> dict[str, Tensor]:
 
 
 def drawn(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
-    """One architecture on one training set: groups SET/drawn and, in the plane, SET/law."""
+    """One architecture on one training set: groups samples, novelty, agreement, bound and, where
+    something is known before sampling, predictions or, in the plane, law; all below SET.
+
+    A law that is a curve predicts its point nearest to the sample.
+    """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        denoiser = spec.fit(settings.load(name), runtime=work.runtime)
-        note = f"{name}, {label}: sampling"
+        images = settings.load(name)
+        denoiser = spec.fit(images, runtime=work.runtime)
         x = sample.ddim(
             denoiser,
             settings.start(name),
             settings.sigmas,
-            progress=lambda i, n: work.runtime.progress(i, n, note),
+            progress=lambda i, n: work.runtime.progress(i, n, f"{name}, {label}: sampling"),
         )
         stays = (x.abs() < ESCAPED).flatten(1).all(1)[:, None, None, None]
         x = torch.where(stays, x, torch.nan)
         words, pushed, points = told(denoiser, name, settings)
-        groups = {f"{name}/drawn": described(name, label, x, words, pushed, points, settings)}
+        found, known = predictions(name, settings), {}
+        if pushed is not None:
+            known["predictions"] = cells.dataset("prediction", pushed.float(), predictor=label)
+        elif len(points):
+            at = torch.cdist(x.flatten(1).nan_to_num(), points).argmin(1)
+            pushed = points[at].reshape(x.shape)
         if len(points):
             value = (("family", "draw", "axis"), points.numpy()[None], about("point of the law"))
-            groups[f"{name}/law"] = xr.Dataset({"point": value}, {"family": [label]})
-        return groups
+            known["law"] = xr.Dataset({"point": value}, {"family": [label]})
+        found["own law"] = torch.full_like(x, torch.nan) if pushed is None else pushed
+        known["bound"] = xr.Dataset(
+            {"law": (("family",), [words], about("the law that is known before sampling"))},
+            {"family": [label]},
+        )
+        agreed = [cells.agreements(x, p, label, k) for k, p in found.items()]
+        known["agreement"] = xr.concat(agreed, "predictor")
+        known["novelty"] = cells.novelty_of(x, images, label)
+        known["samples"] = cells.dataset("sample", x.float(), family=label)
+        return {f"{name}/{group}": ds for group, ds in known.items()}
 
     return Cell(f"{name}, {label}", run, seconds=60 if spec.trained else 10)
-
-
-def described(
-    name: str,
-    label: str,
-    x: Tensor,
-    words: str,
-    pushed: Tensor | None,
-    points: Tensor,
-    settings: Settings,
-) -> xr.Dataset:
-    """Samples, copies, and how far they lie from every prediction, one value per seed; a law that
-    is a curve predicts its nearest point.
-    """
-    images, left = settings.load(name), torch.full((len(x),), torch.nan, dtype=torch.float64)
-    near, found = novelty.nearest(x, images.images), predictions(name, settings)
-    if pushed is not None:
-        found["own law"] = pushed
-    elif len(points):
-        at = torch.cdist(x.flatten(1).nan_to_num(), points).argmin(1)
-        found["own law"] = points[at].reshape(x.shape)
-    scale = (images.images - images.images.mean(0)).double().flatten(1).norm(dim=1).mean()
-    apart = {k: (x - p).flatten(1).norm(dim=1) / scale for k, p in found.items()}
-    r = {k: agreement.pearson_r(x, p) for k, p in found.items()} if name != PLANE else {}
-    law = torch.full_like(x, torch.nan) if pushed is None else pushed
-    values = {
-        "sample": (x.float(), "sample"),
-        "pushed": (law.float(), "what the law makes of the same noise"),
-        "apart": (
-            torch.stack([apart.get(p, left) for p in PREDICTORS], 1),
-            "distance from a prediction over the mean distance of training images from their mean",
-        ),
-        "r": (torch.stack([r.get(p, left) for p in PREDICTORS], 1), "Pearson correlation"),
-        "copy": (
-            torch.where(finite.rows(x), near.copy.double(), left),
-            "copy of a training image, NaN where the sample left",
-        ),
-    }
-    dims = {4: ("channel", "row", "column"), 2: ("predictor",), 1: ()}
-    variables = {
-        k: (("family", "seed", *dims[v.ndim]), v.numpy()[None], about(text))
-        for k, (v, text) in values.items()
-    }
-    variables["law"] = (("family",), [words], about("the law that is known before sampling"))
-    coordinates = {"family": [label], "seed": range(len(x)), "predictor": list(PREDICTORS)}
-    return xr.Dataset(variables, coordinates)
 
 
 def training_points(settings: Settings) -> Cell:
