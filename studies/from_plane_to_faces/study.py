@@ -22,14 +22,13 @@ from archbias.study import Cell, Images, Study, Work, cells
 
 PLANE, IMAGES, FEW = "plane", "images", "few images"
 ESCAPED = 10.0  # a sample with a larger value has left
-WIDTHS = (50, 200, 1000)
 SHORT = Train(steps=1000, batch=64, learning_rate=1e-3)
 POINT = MLP(depth=3, end="none", train=SHORT)
 PICTURE = MLP(depth=4, train=SHORT)
 
 
 def architectures(
-    rank: int, features: int, mlp: MLP, widths: tuple[int, ...] = WIDTHS, patches: int = 0
+    rank: int, features: int, mlp: MLP, patches: int = 0, widths: tuple = (50, 200, 1000)
 ) -> dict[str, Spec]:
     """Label -> spec, the same labels in the plane and on images.
 
@@ -70,9 +69,7 @@ class Settings:
     steps: int = 10
     draws: int = 3000
     plane: dict[str, Spec] = field(default_factory=lambda: architectures(1, 64, POINT))
-    pictures: dict[str, Spec] = field(
-        default_factory=lambda: architectures(20, 1024, PICTURE, patches=128)
-    )
+    pictures: dict[str, Spec] = field(default_factory=lambda: architectures(20, 1024, PICTURE, 128))
 
     @property
     def sigmas(self) -> Tensor:
@@ -139,14 +136,9 @@ def drawn(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
     """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        images = settings.load(name)
-        denoiser = spec.fit(images, runtime=work.runtime)
-        x = sample.ddim(
-            denoiser,
-            settings.start(name),
-            settings.sigmas,
-            progress=lambda i, n: work.runtime.progress(i, n, f"{name}, {label}: sampling"),
-        )
+        images, start = settings.load(name), settings.start(name)
+        denoiser, family = spec.fit(images, runtime=work.runtime), {"family": [label]}
+        x = sample.ddim(denoiser, start, settings.sigmas)
         stays = (x.abs() < ESCAPED).flatten(1).all(1)[:, None, None, None]
         x = torch.where(stays, x, torch.nan)
         words, pushed, points = told(denoiser, name, settings)
@@ -158,12 +150,10 @@ def drawn(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
             pushed = points[at].reshape(x.shape)
         if len(points):
             value = (("family", "draw", "axis"), points.numpy()[None], about("point of the law"))
-            known["law"] = xr.Dataset({"point": value}, {"family": [label]})
+            known["law"] = xr.Dataset({"point": value}, family)
         found["own law"] = torch.full_like(x, torch.nan) if pushed is None else pushed
-        known["bound"] = xr.Dataset(
-            {"law": (("family",), [words], about("the law that is known before sampling"))},
-            {"family": [label]},
-        )
+        bound = (("family",), [words], about("the law that is known before sampling"))
+        known["bound"] = xr.Dataset({"law": bound}, family)
         agreed = [cells.agreements(x, p, label, k) for k, p in found.items()]
         known["agreement"] = xr.concat(agreed, "predictor")
         known["novelty"] = cells.novelty_of(x, images, label)
@@ -205,9 +195,8 @@ STUDY = Study(
             "few": 10,
             "seeds": 6,
             "steps": 5,
-            "draws": 300,
-            "plane": architectures(1, 16, replace(POINT, train=TOY), (8,)),
-            "pictures": architectures(5, 32, replace(PICTURE, depth=2, train=TOY), (8, 16), 16),
+            "plane": architectures(1, 16, replace(POINT, train=TOY), widths=(8,)),
+            "pictures": architectures(5, 32, replace(PICTURE, train=TOY), 16, (8, 16)),
         },
         "laptop": {},
         "faces": {"data": Images(name="celeba", n=500, size=32)},
