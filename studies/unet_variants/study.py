@@ -314,9 +314,9 @@ STUDY = Study(
             "channels": (8, 16),
             "crossed": False,
             "judged": 128,
-            "unet.train.steps": 1500,
+            "unet.train.steps": 1000,
             "unet.train.batch": 16,
-            "published.train.steps": 150,
+            "published.train.steps": 100,
             "published.train.batch": 16,
         },
         "paper": {
