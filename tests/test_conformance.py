@@ -2,6 +2,8 @@
 it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,10 @@ from archbias.denoise import Spec, configure, noise_of, score_of
 from archbias.errors import InputError
 from archbias.families import FAMILIES
 from archbias.nets.train import Train
+from archbias.nets.unet import UNet
 from archbias.regressions.linear import Linear
+from archbias.regressions.power_features import PowerFeatures
+from archbias.regressions.power_patches import PowerPatches
 
 SHORT = Train(steps=3, batch=8, warmup=1)
 SETTINGS = {
@@ -26,6 +31,14 @@ SETTINGS = {
     "resnet": {"depth": 2, "width": 8},
     "mlp": {"width": 16},
 }
+# tested apart: trajectories of polynomials may leave, a schedule may have its own levels
+APART = ("polynomial", "power_patches", "power_patches, as published")
+# families in the form of their publication
+PUBLISHED = {
+    "power_features, as published": PowerFeatures.published(features=16),
+    "power_patches, as published": PowerPatches.published(features=16),
+    "unet, as published": replace(UNet.published(channels=4, levels=2), train=SHORT),
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +49,13 @@ def images() -> ImageSet:
 
 
 def spec_of(name: str) -> Spec:
+    if name in PUBLISHED:
+        return PUBLISHED[name]
     cls = FAMILIES[name]
     return configure(cls, **SETTINGS.get(name, {}), **({"train": SHORT} if cls.trained else {}))
 
 
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
+@pytest.fixture(scope="module", params=[*sorted(FAMILIES), *PUBLISHED])
 def fitted(request, images):
     return request.param, spec_of(request.param).fit(images)
 
@@ -48,7 +63,7 @@ def fitted(request, images):
 @pytest.mark.parametrize("check", testing.CHECKS, ids=lambda check: check.__name__)
 def test_the_contract(fitted, images, check):
     name, denoiser = fitted
-    if check is testing.samples_follow_their_seeds and name in ("polynomial", "power_patches"):
+    if check is testing.samples_follow_their_seeds and name in APART:
         pytest.skip(
             "trajectories of polynomials may leave to infinity, or their schedule has its own "
             "levels: tested apart"

@@ -76,3 +76,32 @@ def test_degree(tmp_path):
         assert (ds["from_ideal"].sel(family="ideal") == 0).all()
         assert float(ds["escape"].sel(family="degree 1")) == 0
         assert ds["copied"].sel(family="ideal").mean() >= ds["copied"].sel(family="degree 1").mean()
+
+
+@pytest.mark.slow
+def test_from_plane_to_faces(tmp_path):
+    tree, summary = _run("from_plane_to_faces", tmp_path)
+    assert len(summary) == 6 + 9 + 2
+    for name in ("plane", "images"):
+        kept = tree[name]["agreement"]["mse"].sel(predictor="own law")
+        exact = kept.sel(family=["linear", "linear, rank k", "polynomial"])
+        assert float(exact.max()) < 1e-12  # the law is exact, seed by seed
+        assert kept.sel(family=["powers", "MLP 8"]).isnull().all()
+        law = tree[name]["bound"]["law"]
+        assert str(law.sel(family="MLP 8").values) == "none known"
+    # blind to scale: the plane's samples end on a closed curve, which misses the training points
+    curve = tree["plane"]["law"]["point"].sel(family="powers, as published").values
+    np.testing.assert_allclose(curve[0], curve[-1], atol=1e-12)
+    samples = tree["plane"]["samples"]["sample"].values[:, :, :, 0, 0]
+    away = {
+        family: np.abs(x[:, None] - curve[None]).max(2).min(1)
+        for family, x in zip(tree["plane"]["samples"]["family"].values, samples, strict=True)
+    }
+    step = np.abs(np.diff(curve, axis=0)).max()
+    assert away["powers, as published"].max() <= step
+    assert away["linear"].max() > 10 * step
+    line = samples[1]
+    assert np.linalg.svd(line - line.mean(0))[1][1] < 1e-4  # rank 1: a line
+    assert list(tree["few images"]["samples"]["family"].values) == ["MLP 8", "MLP 16"]
+    wiener = tree["images"]["agreement"]["r"].sel(predictor="Wiener", family="linear")
+    np.testing.assert_allclose(wiener.values, 1, atol=1e-6)
