@@ -12,7 +12,7 @@ page      the scene in a page that fetches nothing; reports show it too
 
 from .call import explore
 from .page import page, sources
-from .scene import of_store, of_ways
+from .scene import of_store, of_ways, scenes
 from .ways import ways
 
-__all__ = ["explore", "of_store", "of_ways", "page", "sources", "ways"]
+__all__ = ["explore", "of_store", "of_ways", "page", "scenes", "sources", "ways"]

@@ -32,7 +32,7 @@ def explore(
     noise level of a sample's way. A store: samples beside each prediction of them.
 
     Args:
-        what: a fitted machine; a store, or the path of a run.
+        what: a fitted machine; a store, its group `ways`, or the path of a run.
         network: with a machine: its ways are followed and its estimates shown beside.
         seeds: of the noise; seed 0 of a machine, the first eight of a store without it.
         steps: noise levels of a machine's way. top: training patches kept for each pixel.
@@ -46,10 +46,13 @@ def explore(
     """
     if isinstance(what, Denoiser):
         found = ways(what, network=network, seeds=seeds or (0,), steps=steps, top=top)
-        made = scene.of_ways(found, type(what.spec).__name__)
+        made = scene.of_ways(found)
     else:
         tree = _opened(what)
-        made = scene.of_store(tree, None if seeds is None else list(seeds))
+        if "seen" in tree.data_vars:
+            made = scene.of_ways(tree.to_dataset())
+        else:
+            made = scene.of_store(tree, None if seeds is None else list(seeds))
     if path is not None:
         path = Path(path).expanduser()
         write_text(path, page(made))

@@ -33,10 +33,18 @@ from .tiles import Tiles, bits, packed, png
 
 PIXEL = ("channel", "row", "column")
 SEEDS = 8  # of a store that a scene shows
+FRAMES = 2000  # of a store that a scene holds, unless seeds are asked for
+COPIED = "the sample is a copy"
 VISIBLE = 0.7  # noise level at which noise and garment are both seen
 
 
-def of_ways(ds: xr.Dataset, name: str = "the machine") -> dict[str, Any]:
+def scenes(tree: xr.DataTree) -> list[dict[str, Any]]:
+    """Every scene a store has the groups for: ways, samples beside predictions."""
+    found = [of_ways(tree["ways"].to_dataset())] if "ways" in tree.children else []
+    return found + ([of_store(tree)] if dict(_parts(tree)) else [])
+
+
+def of_ways(ds: xr.Dataset) -> dict[str, Any]:
     """The scene of one machine's ways (`ways.ways`): point at a pixel, scrub the noise."""
     h, w = ds.sizes["row"], ds.sizes["column"]
     tiles, training = Tiles(h, w), Tiles(h, w)
@@ -44,8 +52,8 @@ def of_ways(ds: xr.Dataset, name: str = "the machine") -> dict[str, Any]:
             for k in ds["used"].values}  # fmt: skip
     top = float(ds["entropy"].max()) or 1.0
     panels = [
-        {"label": "1. The noisy image", "hint": "the framed pixels are all that pixel sees"},
-        {"label": f"3. Estimate of {name}", "hint": "their weighted mean"},
+        {"label": "1. The noisy image", "hint": "the pixel sees what is framed"},
+        {"label": f"3. Estimate of {ds['machine'].item()}", "hint": "their weighted mean"},
         *([{"label": "Network", "hint": "at the same noise"}] if "network" in ds else []),
         {"label": "How unsure", "hint": "entropy of each pixel's belief"},
     ]
@@ -109,7 +117,7 @@ def _belief(ds: xr.Dataset, used: Mapping[int, int], training: Tiles) -> dict[st
         "names": [str(k) for k in used],
         "views": [bits(v) for v in ds["seen"].transpose("view", "pixel", "other").values],
         "view_of": ds["view_of"].values.tolist(),
-        "wraps": bool(ds.attrs.get("wraps", False)),
+        "wraps": bool(ds["wraps"]),
     }
 
 
@@ -118,7 +126,7 @@ def of_store(tree: xr.DataTree, seeds: Sequence[int] | None = None) -> dict[str,
     them.
 
     Args:
-        seeds: those shown; the first eight without it.
+        seeds: those shown; the first eight without it, fewer where much is compared.
 
     Raises:
         InputError: a store without samples.
@@ -130,15 +138,14 @@ def of_store(tree: xr.DataTree, seeds: Sequence[int] | None = None) -> dict[str,
             f"exploring wants samples, the store holds {groups}; open the run's folder itself, an "
             "export has no pictures"
         )
-    sizes = {(v.sizes["row"], v.sizes["column"]) for v, _, _ in parts.values()}
-    if len(sizes) > 1:
-        first = next(iter(parts))
-        parts = {first: parts[first]}
-    (h, w), *_ = sizes
+    (samples, _, _), *_ = parts.values()
+    h, w = samples.sizes["row"], samples.sizes["column"]
+    parts = {k: v for k, v in parts.items() if v[0].sizes["row"] == h and v[0].sizes["column"] == w}
     groups = list(parts)
     families = _all(parts[g][0]["family"].values for g in groups)
-    names = seeds or _all(parts[g][0]["seed"].values[:SEEDS] for g in groups)
     others = _all(parts[g][1] for g in groups) or families
+    shown = min(SEEDS, max(1, FRAMES // (len(groups) * len(families) * len(others))))
+    names = seeds or _all(parts[g][0]["seed"].values[:shown] for g in groups)
     tiles, frames, words = Tiles(h, w), [], []
     for group in groups:
         samples, predicted, near = parts[group]
@@ -149,6 +156,8 @@ def of_store(tree: xr.DataTree, seeds: Sequence[int] | None = None) -> dict[str,
                     frames.append([-1 if v is None else tiles.add(v) for v in found[0]])
                     words.append(found[1])
     strip = np.round(255 * heat(np.linspace(0, 1, 64)[None], 0, 1, "cividis")).astype(np.uint8)
+    sizes = (len(groups), len(families), len(names), len(others))
+    begin = np.unravel_index(_first(frames, words), sizes)
     chosen = {"group": groups, "family": families, "seed": names}
     return {
         "title": "Who predicts what a family draws?",
@@ -173,8 +182,8 @@ def of_store(tree: xr.DataTree, seeds: Sequence[int] | None = None) -> dict[str,
         "words": words,
         "tiles": tiles.sheet(),
         "start": {
-            "choice": [0] * (3 if len(groups) > 1 else 2),
-            "step": 0,
+            "choice": list(map(int, begin[0 if len(groups) > 1 else 1 : 3])),
+            "step": int(begin[3]),
             "row": h // 2,
             "column": w // 2,
         },
@@ -218,7 +227,7 @@ def _frame(
     words = [f"{family}, seed {seed}", str(other), "", ""]
     if "copy" in near and family in near["family"].values and seed in near["seed"].values:
         copied = float(near["copy"].sel(family=family, seed=seed)) == 1
-        words[2] = "the sample is a copy" if copied else "the sample is new"
+        words[2] = COPIED if copied else "the sample is new"
     gap = None
     if x is not None and p is not None:
         words[1] = f"{other}: r {_r(x, p)}"
@@ -226,6 +235,13 @@ def _frame(
         words[3] = f"root mean square {float(np.sqrt(np.square(x - p).mean())):.2f}"
     shown = [None if v is None else picture(v.transpose(*PIXEL).values) for v in (x, p, n)]
     return [*shown, gap], words
+
+
+def _first(frames: list[list[int]], words: list[list[str]]) -> int:
+    """The first frame worth a look: a new sample and a prediction that is not the same."""
+    worth = (f[-1] >= 0 and w[2] != COPIED and not w[1].endswith("1.00")
+             for f, w in zip(frames, words, strict=True))  # fmt: skip
+    return next((i for i, good in enumerate(worth) if good), 0)
 
 
 def _pick(values: xr.DataArray, family: Any, seed: Any) -> xr.DataArray | None:

@@ -53,12 +53,12 @@ def ways(
         (seed, sigma, row, column) in nats; image, source_row, source_column, weight (seed, sigma,
         source, row, column), image -1 where there are fewer sources; seen (view, pixel, other)
         which pixels each one sees, view_of (sigma,) which of these holds; training (used, channel,
-        row, column) the images named, used their numbers in the set.
+        row, column) the images named, used their numbers in the set; wraps, machine.
 
     Raises:
         InputError: a denoiser without beliefs, or a network of other images.
     """
-    machine = _windowed(machine)
+    name, machine = type(machine.spec).__name__, _windowed(machine)
     if network is not None and network.shape != machine.shape:
         raise InputError(
             f"wanted a network of {machine.shape} images like the machine's, got {network.shape}; "
@@ -79,7 +79,8 @@ def ways(
         {"seed": names, "sigma": levels[:-1].tolist()},
     )  # fmt: skip
     views = _views(machine, levels[:-1].tolist())
-    return xr.merge([views, found, _used(machine, found)], combine_attrs="drop_conflicts")
+    made = xr.merge([views, found, _used(machine, found)])
+    return made.assign(machine=((), name, about("the machine asked")))
 
 
 KEPT = {
@@ -142,9 +143,9 @@ def _views(machine: MachineDenoiser | MaskedDenoiser, levels: list[float]) -> xr
         {
             "seen": (("view", "pixel", "other"), np.stack(views), about("whether a pixel sees it")),
             "view_of": ("sigma", index, about("which of the views holds at a noise level")),
+            "wraps": ((), wraps(machine), about("whether windows run round the image")),
         },
         {"sigma": levels},
-        {"wraps": wraps(machine)},
     )
 
 

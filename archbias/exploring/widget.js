@@ -125,8 +125,8 @@ class Explorer {
     figure.className = "ax-belief";
     this.row.insertBefore(figure, this.row.children[1]);
     const caption = make(figure, "figcaption");
-    make(caption, "b", {}, "2. Training patches it believes in");
-    make(caption, "span", {}, "most probable first");
+    make(caption, "b", {}, "2. Training patches");
+    make(caption, "span", {}, "what it believes in, by weight");
     const list = make(figure, "ol", { "aria-label": "training patches by weight" });
     return Array.from({ length: this.belief.top }, () => {
       const item = make(list, "li");

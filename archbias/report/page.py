@@ -8,7 +8,6 @@ is escaped.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import math
 import re
@@ -21,10 +20,11 @@ import jinja2
 import xarray as xr
 from markupsafe import Markup
 
-from .. import __version__, plots, store
+from .. import __version__, exploring, plots, store
 from .. import study as studies
 from ..denoise import to_json
 from ..errors import InputError
+from ..exploring.page import policy_hash
 from ..families import FAMILIES
 from . import tables
 from .command import attribute, reproduce, spelled
@@ -99,9 +99,21 @@ def page(
     settings = attribute(attrs, "settings")
     images = attribute(attrs, "images")
     commands, notes = reproduce(attrs, settings, study)
-    sections = ["figures", "tables", "families", "data", "provenance", "reproduce"]
+    scenes = [json.dumps(scene) for scene in exploring.scenes(tree)]
+    sections = [
+        "figures",
+        *(["explore"] if scenes else []),
+        "tables",
+        "families",
+        "data",
+        "provenance",
+        "reproduce",
+    ]
     module = studies.figures(Path(study)) if study else None
     style, script = _source("report.css"), _source("report.js")
+    if scenes:
+        draw, look = exploring.sources()
+        style, script = style + look, script + draw
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("archbias", "templates"),
         autoescape=True,
@@ -116,6 +128,7 @@ def page(
         troubles=troubles or [],
         contents=[(name, name if name != "reproduce" else "how to reproduce") for name in sections],
         figures=_figures(tree, module),
+        scenes=scenes,
         tables=[
             *_summary(tree, module),
             *(_table(title, frame) for title, frame in tables.tables(tree).items()),
@@ -128,8 +141,8 @@ def page(
         settings=json.dumps(settings, indent=1, ensure_ascii=False),
         style=Markup(style),
         script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=policy_hash(style),
+        script_hash=policy_hash(script),
     )
 
 
@@ -304,8 +317,3 @@ def _troubles(folder: Path) -> list[tuple[str, str]]:
 
 def _source(name: str) -> str:
     return (Path(__file__).parents[1] / "templates" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """The content policy's name of an inline script or style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

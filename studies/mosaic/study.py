@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from archbias import exploring
 from archbias.data import ImageSet
 from archbias.denoise import Spec
 from archbias.posteriors.score_machines import BBELS, ELS, ES, LS, MachineDenoiser
@@ -123,8 +124,21 @@ def patchwork(label: str, spec: Spec, settings: Settings) -> cells.Cell:
     return cells.Cell(label, run, seconds=2 if label.startswith(("ls", "ideal")) else 60)
 
 
+def looked_into(settings: Settings) -> cells.Cell:
+    """What every pixel of the local machine sees and believes along the way, for the report."""
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        window = settings.windows[len(settings.windows) // 2]
+        machine = LS(window=window).fit(settings.data.load())
+        seeds = range(settings.belief_seeds)
+        return {"ways": exploring.ways(machine, seeds=seeds, steps=settings.steps)}
+
+    return cells.Cell("ways", run, seconds=5)
+
+
 def grid(settings: Settings) -> list[cells.Cell]:
-    return [patchwork(label, spec, settings) for label, spec in machines(settings).items()]
+    made = [patchwork(label, spec, settings) for label, spec in machines(settings).items()]
+    return [*made, looked_into(settings)]
 
 
 STUDY = Study(

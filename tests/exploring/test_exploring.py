@@ -116,7 +116,7 @@ def test_what_a_pixel_sees(images):
     assert seen[0, W + 1].sum() == 9
     round_ = exploring.ways(machine("els", images), steps=2)
     assert round_["seen"].values[0, 0].reshape(H, W)[-1, -1]
-    assert round_.attrs["wraps"]
+    assert bool(round_["wraps"])
     assert exploring.ways(machine("ideal", images), steps=2)["seen"].values.all()
 
 
@@ -180,6 +180,7 @@ def test_a_stores_scene_says_r_and_whether_it_copies():
     assert words[3] == f"root mean square {np.sqrt(np.square(x - p).mean()):.2f}"
     assert words[2] == "the sample is new"
     assert scene["words"][2][2] == "the sample is a copy"
+    assert [s["title"] for s in exploring.scenes(store)] == [scene["title"]]
     groups = {f"set {k}/{g}": store[g].to_dataset() for k in "ab"
               for g in ("samples", "predictions")}  # fmt: skip
     crossed = exploring.of_store(xr.DataTree.from_dict(groups), seeds=[1])
@@ -337,12 +338,13 @@ def test_widget_script_follows_its_model(browser, scene, tmp_path):
 def test_browser_shows_hostile_names_as_text_on_a_phone(browser, tmp_path):
     store = tree(families=(HOSTILE, "</script><script>window.broken=1</script>", 'a" onclick="x'))
     path = tmp_path / "store.html"
-    opened(browser, exploring.page(exploring.of_store(store)), path, width=360)
+    scene = exploring.of_store(store)
+    opened(browser, exploring.page(scene), path, width=360)
     shown = "return [window.broken === undefined, document.images.length, innerWidth,"
     shown += " document.documentElement.scrollWidth, document.querySelector('option').innerText]"
     assert browser.execute_script(shown) == [True, 1, 360, 360, HOSTILE]
     before = drawn(browser)
-    browser.execute_script(SLIDE, 1)
+    browser.execute_script(SLIDE, 1 - scene["start"]["step"])
     assert drawn(browser)[1] != before[1]
     assert browser.get_log("browser") == []
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

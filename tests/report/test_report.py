@@ -93,7 +93,7 @@ def test_content_policy_names_the_script_and_the_style(page):
         a["content"] for t, a in Text(page).tags if a.get("http-equiv") == "Content-Security-Policy"
     )
     for tag in ("script", "style"):
-        (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        (inline,) = re.findall(rf"<{tag}[^>]*>(.*?)</{tag}>", page, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in policy
     assert "default-src 'none'" in policy
@@ -273,12 +273,23 @@ def opened(browser, page, tmp_path):
 
 def test_browser_renders_without_complaint(opened):
     loaded = (
-        "return Array.from(document.images, i => i.complete && i.naturalWidth > 400"
+        "return Array.from(document.querySelectorAll('#figures img'),"
+        " i => i.complete && i.naturalWidth > 400"
         " && i.getBoundingClientRect().width > 400)"
     )
     assert opened.execute_script(loaded) == [True] * 4
     assert opened.get_log("browser") == []
     assert "Does the figure say" in opened.title
+
+
+def test_browser_explores_the_samples(opened):
+    look = (
+        "return [document.querySelectorAll('#explore canvas').length,"
+        " document.querySelector('#explore [role=status]').innerText]"
+    )
+    canvases, words = opened.execute_script(look)
+    assert canvases == 4
+    assert words.startswith("Pixel in row 3, column 3: sample ")
 
 
 def test_browser_sorts_a_table_both_ways_and_by_keyboard(opened, store):
@@ -334,7 +345,10 @@ def test_browser_runs_no_script_from_a_name(browser, tmp_path):
     path = report.write(hostile, path=tmp_path / "report.html")
     browser.get(Path(path).as_uri())
     assert (
-        browser.execute_script("return window.broken === undefined && document.images.length") == 4
+        browser.execute_script(
+            "return window.broken === undefined && document.querySelectorAll('#figures img').length"
+        )
+        == 4
     )
     assert browser.get_log("browser") == []
     assert HOSTILE in browser.title

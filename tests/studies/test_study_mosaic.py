@@ -55,3 +55,14 @@ def test_figures_and_summary(ran):
     table = made.summary(tree).set_index("machine")
     assert table.loc["ideal", "copies"] == "2 of 2"
     assert table.loc["ideal", "images in a sample"] == "1"
+
+
+@pytest.mark.slow
+def test_the_report_points_at_pixels(ran):
+    _, settings, tree = ran
+    titles = [scene["title"] for scene in archbias.exploring.scenes(tree)]
+    assert titles == ["What a pixel believes", "Who predicts what a family draws?"]
+    ways = tree["ways"].to_dataset()
+    assert ways.sizes["sigma"] == settings.steps
+    assert float(ways["weight"].sum("source").max()) <= 1 + 1e-9
+    assert str(ways["machine"].values) == "LS"
