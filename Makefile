@@ -1,12 +1,13 @@
 # make quickstart   set up, run the main study on the bundled images, leave figures in runs/quickstart
 # make test         set up, lint, check the import contract, run every test
+# make docs         the site, into runs/site/index.html; warnings are errors
 # make lab          JupyterLab on the notebooks
 # make bench        measure the speed claims, into runs/benchmarks; what is published lies in benchmarks/results
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lab bench clean
+.PHONY: quickstart test docs lab bench clean
 
 quickstart: $(VENV)/.ready
 	$(BIN)/archbias run studies/families --out runs/quickstart
@@ -17,6 +18,10 @@ test: $(VENV)/.ready-test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+docs: $(VENV)/.ready-docs
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W -n --keep-going -q -c docs . runs/site
+	@echo "Open runs/site/index.html"
 
 lab: $(VENV)/.ready-lab
 	$(BIN)/jupyter lab notebooks
@@ -33,6 +38,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.ready-test: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+$(VENV)/.ready-docs: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
 	touch $@
 
 $(VENV)/.ready-lab: $(VENV)/.ready

@@ -17,6 +17,11 @@ class InputError(ValueError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """The remedy for an unknown name: the closest valid names, or all of them when none is
     close.
+
+    Example:
+        >>> from archbias.errors import nearest
+        >>> nearest("linaer", ["linear", "unet"])
+        "did you mean 'linear'?"
     """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

@@ -55,7 +55,13 @@ def number(value: object, name: str) -> float:
 
 
 def sigma_of(abar: Tensor) -> Tensor:
-    """VP to VE: sigma = sqrt((1 - abar) / abar), abar in (0, 1]."""
+    """VP to VE: sigma = sqrt((1 - abar) / abar), abar in (0, 1].
+
+    Example:
+        >>> from archbias import noise
+        >>> noise.sigma_of(0.5).item()
+        1.0
+    """
     abar = abar if isinstance(abar, Tensor) else numbers(abar, "abar")
     return ((1 - abar) / abar).sqrt()
 
@@ -88,6 +94,11 @@ def cosine(steps: int = 20) -> Tensor:
     """The schedule of Kamb & Ganguli; sigma runs from 80.2 to 0 whatever the number of steps.
 
     sin and cos are used as they are (tan of the angle), so that the last level is exactly 0.
+
+    Example:
+        >>> from archbias import noise
+        >>> [round(s, 2) for s in noise.cosine(4).tolist()]
+        [80.21, 2.35, 0.99, 0.41, 0.0]
     """
     t = torch.arange(_steps(steps), -1, -1, dtype=torch.float64) / steps
     return torch.tan(t / 1.008 * (math.pi / 2))
@@ -96,7 +107,13 @@ def cosine(steps: int = 20) -> Tensor:
 def karras(
     steps: int = 20, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0
 ) -> Tensor:
-    """The schedule of EDM (Karras et al. 2022, eq. 5)."""
+    """The schedule of EDM (Karras et al. 2022, eq. 5).
+
+    Example:
+        >>> from archbias import noise
+        >>> [round(s, 3) for s in noise.karras(4).tolist()]
+        [80.0, 9.723, 0.47, 0.002, 0.0]
+    """
     _range(sigma_min, sigma_max)
     rho = number(rho, "rho")
     if not 0 < rho < math.inf:
@@ -119,7 +136,13 @@ def linear(steps: int = 20, beta_min: float = 0.1, beta_max: float = 20.0) -> Te
 
 
 def geometric(steps: int = 20, sigma_min: float = 0.01, sigma_max: float = 80.0) -> Tensor:
-    """Levels in constant ratio."""
+    """Levels in constant ratio.
+
+    Example:
+        >>> from archbias import noise
+        >>> [round(s, 6) for s in noise.geometric(3, 1, 100).tolist()]
+        [100.0, 10.0, 1.0, 0.0]
+    """
     _range(sigma_min, sigma_max)
     u = torch.linspace(0, 1, _steps(steps), dtype=torch.float64)
     return _to_zero(sigma_max * (sigma_min / sigma_max) ** u)
@@ -150,6 +173,12 @@ def within(sigmas: Tensor, levels: tuple[float, float] | None) -> Tensor:
 
     Returns:
         Levels ending on 0: what is left below `low` is one step, which returns the estimate itself.
+
+    Example:
+        >>> import torch
+        >>> from archbias import noise
+        >>> noise.within(torch.tensor([80.0, 10.0, 1.0, 0.1, 0.0]), (0.5, 20.0)).tolist()
+        [20.0, 10.0, 1.0, 0.0]
     """
     sigmas = check(sigmas)
     if levels is None:

@@ -58,6 +58,15 @@ def ddim(
 
     Returns:
         (B, C, H, W), or with `path` (T + 1, B, C, H, W) from the start to the sample.
+
+    Example:
+        >>> import archbias
+        >>> images = archbias.load("fashion_mnist", n=20, size=14)
+        >>> ideal = archbias.FAMILIES["ideal"]().fit(images)
+        >>> noise = archbias.seeds.normal(range(2), images.shape)
+        >>> samples = archbias.sample.ddim(ideal, noise, archbias.noise.cosine(20))
+        >>> archbias.metrics.novelty.nearest(samples, images.images).copy.tolist()
+        [True, True]
     """
 
     def step(y: Tensor, s: float, t: float, rows: slice) -> Tensor:

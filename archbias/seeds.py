@@ -47,6 +47,12 @@ def normal(
 
     Returns:
         (B, *shape); row b depends on seeds[b], stream and shape alone.
+
+    Example:
+        >>> from archbias import seeds
+        >>> alone = seeds.normal([17], (1, 2, 2))
+        >>> bool((alone[0] == seeds.normal(range(20), (1, 2, 2))[17]).all())
+        True
     """
     draws = [generator(seed, stream).standard_normal(tuple(shape)) for seed in seeds]
     stacked = np.stack(draws) if draws else np.empty((0, *shape))

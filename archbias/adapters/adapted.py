@@ -201,6 +201,13 @@ def from_module(
 
     Raises:
         InputError: what is no network, cannot be copied, or takes another number of inputs.
+
+    Example:
+        >>> import torch
+        >>> from archbias import adapters
+        >>> nothing = adapters.from_module(torch.nn.Identity(), (1, 2, 2), level=None)
+        >>> bool((nothing(torch.ones(3, 1, 2, 2), 0.5) == 1).all())
+        True
     """
     model = Frozen(module)
     spec = _spec(
@@ -244,6 +251,15 @@ def from_callable(
     of y. EDM's own networks take labels one-hot: give
     `lambda y, s, l: net(y, s, torch.nn.functional.one_hot(l, 10).float())`. The arguments are those
     of `from_module`.
+
+    Example:
+        >>> import torch
+        >>> from archbias import adapters
+        >>> def model(y, sigma):
+        ...     return y / (1 + sigma[:, None, None, None] ** 2)
+        >>> shrink = adapters.from_callable(model, (1, 2, 2))
+        >>> shrink(torch.ones(1, 1, 2, 2), 1.0).unique().item()
+        0.5
     """
     if not callable(model):
         raise InputError(

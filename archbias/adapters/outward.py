@@ -23,6 +23,15 @@ def to_module(denoiser: Denoiser, *, predicts: str = "image", input: str = "ve")
 def to_callable(denoiser: Denoiser) -> Callable[..., Tensor]:
     """A denoiser as a k-diffusion or EDM style model: model(y, sigma, labels=None) -> D, sigma of
     one element or B.
+
+    Example:
+        >>> import archbias
+        >>> images = archbias.load("fashion_mnist", n=5, size=8)
+        >>> denoiser = archbias.FAMILIES["ideal"]().fit(images)
+        >>> model = archbias.adapters.to_callable(denoiser)
+        >>> y, sigma = images.images[:2], archbias.noise.cosine(3)[1:2]
+        >>> bool((model(y, sigma) == denoiser(y, 1.0 * sigma[0])).all())
+        True
     """
 
     def model(y: Tensor, sigma: float | Tensor, labels: Tensor | None = None) -> Tensor:

@@ -67,6 +67,15 @@ def load(
 
     Returns:
         (N, C, H, W) float32 in [-1, 1], with ids and, where the set has them, labels.
+
+    Example:
+        >>> import archbias
+        >>> archbias.load("fashion_mnist", n=5, size=14).shape
+        (1, 14, 14)
+        >>> archbias.load("fashion_mnst")
+        Traceback (most recent call last):
+            ...
+        archbias.errors.InputError: unknown image set 'fashion_mnst'; did you mean 'fashion_mnist'?
     """
     about = named(name)
     if crop is not None and crop not in pictures.CROPS:

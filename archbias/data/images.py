@@ -68,6 +68,13 @@ class ImageSet:
         Warns:
             UserWarning: floats without a negative one (torchvision's ToTensor leaves [0, 1]), or a
                 set that is nearly all one value.
+
+        Example:
+            >>> import numpy as np
+            >>> from archbias import ImageSet
+            >>> images = ImageSet.from_array(np.arange(8, dtype=np.uint8).reshape(2, 2, 2))
+            >>> len(images), images.shape
+            (2, (1, 2, 2))
         """
         given = checks.images(x, f"the array of {name!r}")
         limits.check_memory(given.shape, 4, "an image set", "give fewer or smaller images")
@@ -135,6 +142,12 @@ class ImageSet:
     def split(self, n: int, *, seed: int | None = None) -> tuple[ImageSet, ImageSet]:
         """N images, as `subset` chooses them, and all the others: two sets without a common
         image.
+
+        Example:
+            >>> import archbias
+            >>> fitted, unseen = archbias.load("fashion_mnist", n=10).split(8)
+            >>> len(fitted), len(unseen)
+            (8, 2)
         """
         rows = choose(self.ids, n, seed, None, self.name)
         if len(rows) == len(self):

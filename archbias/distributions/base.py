@@ -145,6 +145,16 @@ def generated_by(denoiser: Denoiser, sigmas: Tensor | None = None) -> GeneratedD
 
     Raises:
         LookupError: no closed form is known for this denoiser; the message says why.
+
+    Example:
+        >>> import archbias
+        >>> images = archbias.load("fashion_mnist", n=50, size=14)
+        >>> linear, sigmas = archbias.FAMILIES["linear"]().fit(images), archbias.noise.cosine(20)
+        >>> law = archbias.distributions.generated_by(linear, sigmas)
+        >>> noise = archbias.seeds.normal(range(4), images.shape)
+        >>> samples = archbias.sample.ddim(linear, noise, sigmas)
+        >>> bool((law.push(noise) - samples).abs().max() < 1e-3)
+        True
     """
     raise LookupError(
         f"no closed-form law is known for {type(denoiser.spec).__name__}: its denoiser is not one "

@@ -57,6 +57,13 @@ def _centred(x: Tensor) -> Tensor:
 def pearson_r(sample: Tensor, prediction: Tensor) -> Tensor:
     """Pearson correlation over all pixels and channels, in [-1, 1]; NaN where either image is
     constant.
+
+    Example:
+        >>> import torch
+        >>> from archbias.metrics import agreement
+        >>> x = torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
+        >>> [round(agreement.pearson_r(x, p).item(), 6) for p in (2 * x + 1, -x)]
+        [1.0, -1.0]
     """
     x, p = (_centred(v) for v in _pair(sample, prediction))
     return ((x * p).sum(1) / (x.norm(dim=1) * p.norm(dim=1))).clamp(-1, 1)
@@ -70,6 +77,13 @@ def r_squared(sample: Tensor, prediction: Tensor) -> Tensor:
 def explained(sample: Tensor, prediction: Tensor) -> Tensor:
     """1 - SSE/SST in (-inf, 1]: the share of the sample's variance that the prediction explains;
     NaN for a constant sample.
+
+    Example:
+        >>> import torch
+        >>> from archbias.metrics import agreement
+        >>> x = torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
+        >>> agreement.explained(x, x).item(), agreement.explained(x, x.mean() + 0 * x).item()
+        (1.0, 0.0)
     """
     x, p = _pair(sample, prediction)
     total = _centred(x).square().sum(1)
@@ -81,6 +95,13 @@ def amplitude_ratio(sample: Tensor, prediction: Tensor) -> Tensor:
     prediction is too pale.
 
     NaN for a constant sample.
+
+    Example:
+        >>> import torch
+        >>> from archbias.metrics import agreement
+        >>> x = torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
+        >>> agreement.amplitude_ratio(x, x / 2).item()
+        0.5
     """
     x, p = (_centred(v) for v in _pair(sample, prediction))
     size = x.norm(dim=1)

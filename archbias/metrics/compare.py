@@ -128,6 +128,13 @@ def compare(
 
     Raises:
         InputError: shapes that do not match, or an unknown metric.
+
+    Example:
+        >>> import archbias
+        >>> x = archbias.seeds.normal(range(12), (1, 8, 8))
+        >>> found = archbias.metrics.compare.compare(x, x, floors={"mean image": x.mean(0)})
+        >>> round(found.value.value, 6), sorted(found.floors)
+        (1.0, ['another seed', 'mean image'])
     """
     f = _metric(metric)
     if samples.ndim != 4 or not len(samples):

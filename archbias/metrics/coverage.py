@@ -50,6 +50,14 @@ def coverage(samples: Tensor, images: Tensor, *, k: int = 5) -> Coverage:
 
     Memory is about 3 (B + N)^2 doubles. Equal sets of different sizes do not read the same numbers,
     so read them beside those of held-out images in equal number.
+
+    Example:
+        >>> import torch
+        >>> from archbias.metrics.coverage import coverage
+        >>> real = torch.arange(20.0)[:, None]
+        >>> same, far = coverage(real, real, k=3), coverage(real + 100, real, k=3)
+        >>> same.precision, same.recall, far.precision, far.recall
+        (1.0, 1.0, 0.0, 0.0)
     """
     n = len(samples)
     if min(n, len(images)) <= k:
@@ -77,6 +85,12 @@ def vendi(images: Tensor) -> float:
     """Vendi score of (N, ...) images or features with the cosine kernel, in [1, N].
 
     Cosine of raw pixels is close to 1 for most pairs: centre them first or pass features.
+
+    Example:
+        >>> import torch
+        >>> from archbias.metrics.coverage import vendi
+        >>> round(vendi(torch.eye(5)), 6), round(vendi(torch.ones(5, 5)), 6)
+        (5.0, 1.0)
     """
     flat = check(images, "image").double().flatten(1)
     size = flat.norm(dim=1, keepdim=True)

@@ -96,6 +96,13 @@ def bootstrap(
     Returns:
         The statistic of the values and its interval. Below about 10 seeds it is too narrow
         (bootstrap undercoverage).
+
+    Example:
+        >>> import numpy as np
+        >>> from archbias.metrics import intervals
+        >>> found = intervals.bootstrap(np.arange(101.0))
+        >>> found.value, found.low < 50 < found.high
+        (50.0, True)
     """
     f = (
         STATISTICS[statistic]
@@ -129,6 +136,12 @@ def binomial(successes: int, trials: int, *, level: float = 0.95, exact: bool = 
     undercovers).
 
     With no trials the share is NaN and the interval all of [0, 1].
+
+    Example:
+        >>> from archbias.metrics import intervals
+        >>> none = intervals.binomial(0, 16)
+        >>> none.value, round(none.low, 2), round(none.high, 2)
+        (0.0, 0.0, 0.19)
     """
     from scipy.stats import binomtest
 

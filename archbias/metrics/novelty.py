@@ -98,6 +98,14 @@ def nearest(samples: Tensor, images: Images, *, memory: int = 2**28) -> Nearest:
 
     Raises:
         InputError: shapes that differ, no images, or images that are not finite.
+
+    Example:
+        >>> import torch
+        >>> from archbias.metrics import novelty
+        >>> images = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+        >>> found = novelty.nearest(torch.tensor([[0.0, 0.0], [1.5, 2.0]]), images)
+        >>> found.distance.tolist(), found.ratio.tolist(), found.copy.tolist()
+        ([0.0, 2.5], [0.0, 1.0], [True, False])
     """
     if samples.ndim < 2 or images.shape[1:] != samples.shape[1:] or not len(images):
         raise InputError(

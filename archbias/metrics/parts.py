@@ -38,7 +38,16 @@ def foreground(images: Tensor, threshold: float = THRESHOLD) -> Tensor:
 
 
 def parts(images: Tensor, threshold: float = THRESHOLD, least: int = 5) -> Tensor:
-    """How many connected pieces of at least `least` pixels, 0 for an empty picture."""
+    """How many connected pieces of at least `least` pixels, 0 for an empty picture.
+
+    Example:
+        >>> import archbias
+        >>> from archbias.metrics import parts
+        >>> images = archbias.load("fashion_mnist", n=100)
+        >>> trousers = images.images[images.labels == 1]
+        >>> parts.parts(trousers).unique().tolist()
+        [1]
+    """
     counts = []
     for mask in foreground(images, threshold).cpu().numpy():
         labels, found = ndimage.label(mask, structure=np.ones((3, 3)))

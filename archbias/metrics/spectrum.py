@@ -129,6 +129,12 @@ def radial_power(images: Tensor) -> Tensor:
         (B, K) float64, K = min(H, W) // 2 + 1: mean of |FFT|^2 / (H W) over channels and over the
         frequencies whose radius rounds to k cycles per min(H, W) pixels; those beyond the axis
         limit (the corners) are left out. NaN for an image that is not finite.
+
+    Example:
+        >>> import torch
+        >>> from archbias.metrics.spectrum import radial_power
+        >>> radial_power(torch.full((1, 1, 4, 4), 0.5)).tolist()
+        [[4.0, 0.0, 0.0]]
     """
     return finite.each(_radial_power, images)
 

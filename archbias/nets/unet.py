@@ -54,6 +54,15 @@ class UNet(Network):
     normalisation: "none", "batch", "group" or "bias_free".
     upsampling: "transpose", "nearest" or "bilinear".
     attention: "none" or "coarsest".
+
+    Example:
+        >>> import archbias
+        >>> archbias.FAMILIES["unet"](channels=8, levels=1).channels
+        8
+        >>> archbias.FAMILIES["unet"](pooling="avg")
+        Traceback (most recent call last):
+            ...
+        archbias.errors.InputError: ...
     """
 
     summary: ClassVar[str] = "pooling, levels, channels, skips, padding, attention"

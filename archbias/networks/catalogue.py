@@ -49,7 +49,13 @@ def entries() -> dict[str, Entry]:
 
 
 def names() -> list[str]:
-    """The names `load` knows."""
+    """The names `load` knows.
+
+    Example:
+        >>> from archbias import networks
+        >>> "mnist-cnn" in networks.names()
+        True
+    """
     return list(entries())
 
 
@@ -194,6 +200,11 @@ def check(name: str, root: str | Path | None = None) -> dict[str, str]:
 def describe(name: str, root: str | Path | None = None) -> dict[str, str]:
     """One line each about an entry: summary, origin, licence, training set, scaling, levels, what
     is known, and whether the file is at hand.
+
+    Example:
+        >>> from archbias import networks
+        >>> networks.describe("mnist-cnn")["licence"]
+        'MIT'
     """
     about, path = entry(name), at_hand(entry(name), root)
     levels = "the file tells" if about.levels is None else "{:g} to {:g}".format(*about.levels)

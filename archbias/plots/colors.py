@@ -42,13 +42,24 @@ def family_of(label: str) -> str:
     """The family a label names: its first word, or what that is another name of.
 
     'linear, rank 16' and 'linear_local' are linear; 'elsewhere' is not els.
+
+    Example:
+        >>> from archbias import plots
+        >>> plots.family_of("linear, rank 16"), plots.family_of("bbels window 7")
+        ('linear', 'bbels')
     """
     word = re.match(r"[A-Za-z]*", label).group().lower()
     return ALIASES.get(word, word) or label
 
 
 def color(label: str) -> str:
-    """The family's colour as #rrggbb."""
+    """The family's colour as #rrggbb.
+
+    Example:
+        >>> from archbias import plots
+        >>> plots.color("linear, rank 16") == plots.color("linear")
+        True
+    """
     family = family_of(label)
     if family in COLORS:
         return COLORS[family]

@@ -35,7 +35,18 @@ LOGITS = 2**23  # beliefs held at once (64 MB)
 
 @dataclass(frozen=True, kw_only=True)
 class Ideal(Spec):
-    """The posterior mean over whole training images; no settings."""
+    """The posterior mean over whole training images; no settings.
+
+    Example:
+        >>> import archbias
+        >>> images = archbias.load("fashion_mnist", n=5, size=8)
+        >>> ideal = archbias.FAMILIES["ideal"]().fit(images)
+        >>> y = images.images[:1]
+        >>> bool((ideal(y, 1e-3) == y).all())
+        True
+        >>> bool((ideal(y, 1e6) - images.images.mean(0)).abs().max() < 1e-5)
+        True
+    """
 
     summary: ClassVar[str] = "posterior mean over whole images; copies as noise falls"
 

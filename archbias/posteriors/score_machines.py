@@ -88,6 +88,15 @@ class LS(_Windowed):
     """Local: each pixel its own belief, at its own place.
 
     window: k, odd, or a schedule that maps sigma to it.
+
+    Example:
+        >>> import archbias
+        >>> images = archbias.load("fashion_mnist", n=5, size=6)
+        >>> local = archbias.FAMILIES["ls"](window=11).fit(images)  # all of 6x6
+        >>> ideal = archbias.FAMILIES["ideal"]().fit(images)
+        >>> y = images.images[:2] + archbias.seeds.normal(range(2), images.shape)
+        >>> bool((local(y, 1.0) - ideal(y, 1.0)).abs().max() < 1e-4)
+        True
     """
 
     summary: ClassVar[str] = "local: every pixel sees its window, at its own place"

@@ -54,6 +54,13 @@ class Linear(Spec):
         window, not equivariant).
     window: k, odd; for the local constraints only.
     rank: width of a linear bottleneck; without a constraint only. None: no bottleneck.
+
+    Example:
+        >>> import archbias
+        >>> images = archbias.load("fashion_mnist", n=20, size=6)
+        >>> wiener = archbias.FAMILIES["linear"]().fit(images)
+        >>> bool((wiener(images.images, 1e5) - images.images.mean(0)).abs().max() < 1e-3)
+        True
     """
 
     constraint: str | None = None

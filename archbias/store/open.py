@@ -30,6 +30,13 @@ def open_study(path: str | Path) -> xr.DataTree:
         InputError: there is no store, the file cannot be read, is damaged, or a newer archbias
             wrote it. Reading values later raises it too, where a chunk is lost or damaged, or the
             store was written again meanwhile.
+
+    Example:
+        >>> import archbias
+        >>> tree = archbias.open_study("studies/score_machines/results.nc")
+        >>> r = tree["agreement"]["r"].sel(family="celeba resnet", predictor="bbels")
+        >>> round(float(r.median()), 2)
+        0.97
     """
     path = Path(path).expanduser()
     tree = _file(path) if path.suffix == ".nc" and not path.is_dir() else _store(path)

@@ -37,6 +37,12 @@ def tidy(store: xr.DataTree | str | Path, group: str, *, readable: bool = True) 
     Raises:
         InputError: there is no such group, it holds nothing but pictures, or a dimension has no
             labels.
+
+    Example:
+        >>> import archbias
+        >>> table = archbias.tidy("studies/score_machines/results.nc", "agreement", readable=False)
+        >>> set(table.columns) >= {"family", "predictor", "seed", "r"}
+        True
     """
     tree = store if isinstance(store, xr.DataTree) else open_study(store)
     groups = {node.path.strip("/"): node for node in tree.subtree if node.data_vars}

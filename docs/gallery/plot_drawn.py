@@ -1,0 +1,11 @@
+"""The figures of a study
+======================
+
+The study's own figures where it has some, the standard ones otherwise.
+"""
+
+from toy import tree
+
+from archbias import plots, study
+
+plots.drawn(study.figures("../../studies/families"), tree)

@@ -1,0 +1,13 @@
+"""A run as one page
+=================
+
+`archbias.report.write` makes a page of its own: figures, tables, and the command that gives the
+run again: :download:`this one <../../runs/gallery/report.html>`. Its first figure:
+"""
+
+from toy import RUN, tree
+
+from archbias import plots, report, study
+
+report.write(RUN, "../../studies/families", "../../runs/gallery/report.html")
+plots.drawn(study.figures("../../studies/families"), tree)["samples"]
