@@ -8,6 +8,8 @@ function itself. Here such a process gets a private temporary folder, which ends
 from __future__ import annotations
 
 import atexit
+import contextlib
+import functools
 import os
 import shutil
 import sys
@@ -16,10 +18,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core import event
+
+from .waiting import saying
 
 
 def njit(function: Callable | None = None, **options: Any) -> Any:
     """`numba.njit`, falling back to a temporary folder where `cache=True` finds none."""
+    _announced()
 
     def compiled(function: Callable) -> Any:
         try:
@@ -31,6 +37,29 @@ def njit(function: Callable | None = None, **options: Any) -> Any:
         return numba.njit(**options)(function)
 
     return compiled if function is None else compiled(function)
+
+
+class _Announced(event.Listener):
+    """Says to a person who waits that code is compiled, which is kept for the next time."""
+
+    def __init__(self) -> None:
+        self.open: list[contextlib.ExitStack] = []
+
+    def on_start(self, event: event.Event) -> None:
+        name = getattr(event.data.get("dispatcher"), "__name__", "a function")
+        stack = contextlib.ExitStack()
+        if not self.open:  # what it calls is compiled within
+            stack.enter_context(saying(f"compiling {name.strip('_')}, once on this machine"))
+        self.open.append(stack)
+
+    def on_end(self, event: event.Event) -> None:
+        if self.open:
+            self.open.pop().close()
+
+
+@functools.cache
+def _announced() -> None:
+    event.register("numba:compile", _Announced())
 
 
 def _use_temporary_folder() -> None:

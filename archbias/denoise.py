@@ -28,6 +28,7 @@ from torch import Tensor
 
 from .errors import InputError, nearest
 from .noise import numbers
+from .waiting import told
 
 if TYPE_CHECKING:
     from .data import ImageSet
@@ -41,16 +42,14 @@ class Runtime:
     checkpoint: a folder for the state of an unfinished fit; the same fit resumes from it. None: no
         checkpoints.
     progress: called as progress(done, total, note) now and then; done and total in the fit's own
-        unit.
+        unit. A person who waits is told by default (`archbias.waiting`).
     trained: called as trained(spec, images) in place of a training; gives what that training gave.
         None: networks are trained.
     """
 
     device: str = "cpu"
     checkpoint: Path | None = None
-    progress: Callable[[float, float, str], None] = field(
-        default=lambda done, total, note: None, repr=False
-    )
+    progress: Callable[[float, float, str], None] = field(default=told, repr=False)
     trained: Callable[[Spec, ImageSet], Denoiser] | None = field(default=None, repr=False)
 
 

@@ -26,13 +26,10 @@ from . import noise as levels
 from .denoise import Denoiser, score_of
 from .errors import InputError
 from .seeds import generator
+from .waiting import told
 
 Progress = Callable[[int, int], None]
 Step = Callable[[Tensor, float, float, slice], Tensor]  # y, sigma, the next sigma, rows of y
-
-
-def _quiet(done: int, total: int) -> None:
-    pass
 
 
 @torch.no_grad()
@@ -44,7 +41,7 @@ def ddim(
     labels: Tensor | None = None,
     batch: int | None = None,
     path: bool = False,
-    progress: Progress = _quiet,
+    progress: Progress = told,
 ) -> Tensor:
     """Euler on the probability-flow ODE, from sigmas[0] * noise.
 
@@ -55,6 +52,8 @@ def ddim(
         labels: (B,) for a class-conditional denoiser.
         batch: rows denoised at once (all by default); changes memory, not results beyond rounding.
         path: also return every state.
+        progress: called as progress(done, total) after each step; a person who waits is told by
+            default.
 
     Returns:
         (B, C, H, W), or with `path` (T + 1, B, C, H, W) from the start to the sample.
@@ -85,7 +84,7 @@ def heun(
     labels: Tensor | None = None,
     batch: int | None = None,
     path: bool = False,
-    progress: Progress = _quiet,
+    progress: Progress = told,
 ) -> Tensor:
     """Heun's second-order method on the same ODE (Karras et al. 2022, algorithm 1, without churn);
     arguments as `ddim`.
@@ -115,7 +114,7 @@ def sde(
     labels: Tensor | None = None,
     batch: int | None = None,
     path: bool = False,
-    progress: Progress = _quiet,
+    progress: Progress = told,
 ) -> Tensor:
     """Ancestral sampling (Song et al. 2021, *Denoising diffusion implicit models*, eq. 12 and 16,
     written in sigma).
@@ -154,7 +153,7 @@ def langevin(
     step: float,
     labels: Tensor | None = None,
     path: bool = False,
-    progress: Progress = _quiet,
+    progress: Progress = told,
 ) -> Tensor:
     """Unadjusted Langevin dynamics at one noise level, y' = y + step * score(y) + sqrt(2 step) n.
 

@@ -34,6 +34,7 @@ from torch import Tensor
 from .. import noise, seeds
 from ..denoise import Denoiser, Spec
 from ..errors import InputError, nearest
+from ..waiting import told
 from .levels import Schedule
 from .windows import WindowSchedule, check_window
 
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 PROTOCOLS = ("cosine", "monotone", "least", "held-out")
 
 
-def _quiet(done: int, total: int) -> None:
-    pass
+def _told(done: int, total: int) -> None:
+    told(done, total, "calibrating")
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def calibrate(
     setting: str = "window",
     candidates: Iterable[float] | None = None,
     fit: Callable[[Spec], Denoiser] | None = None,
-    progress: Callable[[int, int], None] = _quiet,
+    progress: Callable[[int, int], None] = _told,
 ) -> Calibration:
     """Fit one setting of a theory to a network, or to held-out images.
 

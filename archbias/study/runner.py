@@ -18,7 +18,7 @@ from typing import Any
 import threadpoolctl
 import torch
 
-from .. import store
+from .. import store, waiting
 from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
 from .failures import headline, of_the_disk, record
@@ -39,7 +39,7 @@ def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
     log = error_path(work.folder, cell.name)
     start = time.perf_counter()
     try:
-        with _threads(int(attrs["threads"])):
+        with _threads(int(attrs["threads"])), waiting.silence():
             groups = cell.run(work)
         spent = round(time.perf_counter() - start, 3)
         own = {"cell": cell.name, "seconds": spent}
