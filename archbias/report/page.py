@@ -26,7 +26,7 @@ from ..denoise import to_json
 from ..errors import InputError
 from ..exploring.page import policy_hash
 from ..families import FAMILIES
-from . import tables
+from . import tables, words
 from .command import attribute, reproduce, spelled
 
 CAPTIONS = {
@@ -147,13 +147,11 @@ def page(
 
 
 def findings(tree: xr.DataTree, module: Any) -> list[str]:
-    """What a study's `figures.py` says of a run in sentences, the most important first; nothing
-    without one, or where a group it reads is missing.
+    """What a study's `figures.py` says of a run in sentences, the most important first; without
+    one, what the numbers of any study say. Nothing where a group it reads is missing.
     """
-    if not hasattr(module, "findings"):
-        return []
     try:
-        return [str(line) for line in module.findings(tree)]
+        return [str(line) for line in getattr(module, "findings", words.usual)(tree)]
     except KeyError:
         return []
 

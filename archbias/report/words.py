@@ -14,30 +14,62 @@ from ..metrics.compare import CEILINGS, FLOORS
 from ..metrics.intervals import Interval, bootstrap
 from ..metrics.paired import paired
 
-SEEDS, IMAGES, SIDE = 8, 100, 16  # below these a number means nothing
+SEEDS, IMAGES, SIDE, STEPS = 8, 100, 16, 100  # below these a number means nothing
 ALPHA = 0.05  # of signed ranks over seeds: above it two predictions are not told apart
 RUNS = "these numbers show that the program runs, no more"
 
 
-def small(seeds: int, images: int | None = None, side: int | None = None) -> str:
+def small(
+    seeds: int | None, images: int | None = None, side: int | None = None, steps: int | None = None
+) -> str:
     """Why numbers mean nothing, from the sizes of a run; empty where they may."""
-    sizes = ((seeds, SEEDS, "seeds"), (images, IMAGES, "training images"))
+    sizes = (
+        (seeds, SEEDS, "seeds"),
+        (images, IMAGES, "training images"),
+        (steps, STEPS, "training steps"),
+    )
     found = [f"{n} {what}" for n, least, what in sizes if n is not None and n < least]
-    if side is not None and side < SIDE:
+    if side is not None and 1 < side < SIDE:  # a point of the plane is one pixel
         found.append(f"{side} pixels a side")
     return ", ".join(found)
 
 
 def toy(tree: xr.DataTree) -> list[str]:
-    """One sentence for a run whose sizes mean nothing, by its seeds and images; else none."""
+    """One sentence for a run whose sizes mean nothing, by its seeds, images and training; else
+    none.
+    """
     images = json.loads(str(tree.attrs.get("images", "{}")))
-    shape = images.get("shape") or [None, None, None]
-    found = small(tree["agreement"].sizes["seed"], images.get("n"), shape[-1])
+    n, side, steps = images.get("n"), (images.get("shape") or [None])[-1], None
     if "rows" in tree.children and "n" in tree["rows"]:
         rows = tree["rows"].to_dataset()
+        n = int(rows["n"].min())
         side = int(rows["side"].min()) if "side" in rows else None
-        found = small(tree["agreement"].sizes["seed"], int(rows["n"].min()), side)
+        if "training_steps" in rows:
+            steps = int(np.nanmin(rows["training_steps"].values.astype(float)))
+    found = small(_seeds(tree), n, side, steps)
     return [f"{found}: {RUNS}."] if found else []
+
+
+def _seeds(tree: xr.DataTree) -> int | None:
+    """How many seeds are judged; None where nothing is drawn."""
+    counts = [node.sizes["seed"] for node in tree.children.values() if "seed" in node.sizes]
+    if "agreement" in tree.children:
+        return tree["agreement"].sizes["seed"]
+    return max(counts, default=None)
+
+
+def usual(tree: xr.DataTree) -> list[str]:
+    """What the numbers of any study say: who predicts each family best, or how many of its samples
+    are copies.
+    """
+    if "agreement" in tree.children:
+        families = [str(f) for f in tree["agreement"]["family"].values]
+        own = {f: [f, f"{f} law"] for f in families}  # no prediction of itself
+        return toy(tree) + [predicted(tree, f, own[f]) for f in families]
+    if "novelty" in tree.children and "copy" in tree["novelty"]:
+        families = [str(f) for f in tree["novelty"]["family"].values]
+        return toy(tree) + [f"Of {f}{copies(tree, f).replace(';', ',', 1)}." for f in families]
+    return toy(tree)
 
 
 def standing(

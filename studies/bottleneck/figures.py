@@ -9,6 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from archbias import plots
 from archbias.metrics import intervals
+from archbias.report import words
 
 TITLES = {
     "linear": "linear decoder",
@@ -118,6 +119,18 @@ def _line(axes, kind: str, values: xr.DataArray, interval) -> None:
         capsize=2,
         label=TITLES.get(kind, kind),
     )
+
+
+def findings(tree: xr.DataTree) -> list[str]:
+    """How many samples are copies at the narrowest and at the widest waist, by decoder."""
+    said = []
+    for decoder, rows in summary(tree).groupby("decoder", sort=False):
+        first, last = rows.iloc[0], rows.iloc[-1]
+        said.append(
+            f"With decoder {decoder}, {first['copies']} samples are copies at a waist of "
+            f"{first['width']}, {last['copies']} at {last['width']}."
+        )
+    return words.toy(tree) + said
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from archbias import plots
 from archbias.metrics import intervals
+from archbias.report import words
 
 SETS = {
     "line": "6 points on the line",
@@ -118,6 +119,18 @@ def _kept(values: xr.DataArray) -> np.ndarray:
 def _errors(ax, x: list[int], found: list, style: dict) -> None:
     middle = np.array([v.value for v in found])
     ax.errorbar(x, middle, np.abs(np.array([[v.low, v.high] for v in found]).T - middle), **style)
+
+
+def findings(tree: xr.DataTree) -> list[str]:
+    """How many samples are copies at the lowest and at the highest degree, by set."""
+    said = []
+    for name, rows in summary(tree).groupby("set", sort=False):
+        first, last = rows.iloc[0], rows.iloc[-1]
+        said.append(
+            f"{name}: {first['copies']} samples of {first['denoiser']} are copies, "
+            f"{last['copies']} of {last['denoiser']}."
+        )
+    return words.toy(tree) + said
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from archbias import plots
+from archbias.report import words
 
 FALLING = ("ls falling", "els falling", "bbels falling", "es", "ideal")
 
@@ -31,6 +32,15 @@ def figures(tree: xr.DataTree) -> dict:
     made["entropy-window"] = plots.against_noise(entropy.sel(family=fixed)).figure
     made["entropy-machine"] = plots.against_noise(entropy.sel(family=falling)).figure
     return made
+
+
+def findings(tree: xr.DataTree) -> list[str]:
+    """How many images a sample is made of, machine by machine."""
+    return words.toy(tree) + [
+        f"A sample of {row['machine']} is made of {row['images in a sample']} training images, the "
+        f"largest share {row['largest share']}; {row['copies']} samples are copies."
+        for _, row in summary(tree).iterrows()
+    ]
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:

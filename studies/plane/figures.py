@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from archbias import plots
 from archbias.metrics import intervals
+from archbias.report import words
 
 TITLES = {
     "linear": "linear\nan ellipse",
@@ -116,6 +117,21 @@ def fields(tree: xr.DataTree) -> Figure:
                 width=0.008,
             )
     return figure
+
+
+def findings(tree: xr.DataTree) -> list[str]:
+    """Which architecture stays nearest to the points of each set, and which goes farthest."""
+    said = []
+    for name, rows in summary(tree).groupby("set", sort=False):
+        far = rows["distance / spacing"].str.split().str[0].astype(float)
+        near, away = rows.loc[far.idxmin()], rows.loc[far.idxmax()]
+        said.append(
+            f"{name}: samples of {near['family']} lie nearest to the points, "
+            f"{near['distance / spacing']} of their spacing away, those of {away['family']} "
+            f"farthest, {away['distance / spacing']}."
+        )
+    small = words.small(tree["points"].sizes["seed"], tree["data"].sizes["image"])
+    return ([f"{small}: {words.RUNS}."] if small else []) + said
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:

@@ -47,11 +47,29 @@ def test_small_runs_say_that_their_numbers_mean_nothing():
     assert words.small(16, 20, 12) == "20 training images, 12 pixels a side"
 
 
+def test_a_run_of_any_study_says_what_its_numbers_say():
+    tree = store({"ls": np.linspace(0.5, 0.6, 12), "net": [1.0], "net law": [1.0]})
+    [said] = words.usual(tree)
+    assert said.startswith("ls predicts net best: median r 0.55")
+    alone = xr.DataTree.from_dict(
+        {"novelty": store({"ls": [0.5]}, seeds=9)["novelty"].to_dataset()}
+    )
+    assert words.usual(alone) == ["Of net, 1 of 9 samples are copies."]
+    assert words.usual(xr.DataTree.from_dict({"other": xr.Dataset()})) == []
+
+
+def test_an_untrained_network_is_said():
+    rows = {"n": ("family", [500, 900]), "training_steps": ("family", [20.0, np.nan])}
+    tree = store({"ls": [0.5]})
+    tree["rows"] = xr.DataTree(xr.Dataset(rows))
+    assert words.toy(tree) == [f"20 training steps: {words.RUNS}."]
+
+
 def test_findings_stand_first_on_the_page_and_cannot_become_markup():
     tree = store({"ls": [0.5]})
     module = SimpleNamespace(findings=lambda tree: ["the <b>first</b> finding"])
     assert report.findings(tree, module) == ["the <b>first</b> finding"]
-    assert report.findings(tree, None) == []
+    assert report.findings(tree, None) == words.usual(tree)
     lacking = SimpleNamespace(findings=lambda tree: [tree["nowhere"]])
     assert report.findings(tree, lacking) == []
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archbias import open_study, study
+from archbias import open_study, report, study
+from archbias.report import words
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -18,6 +19,9 @@ def _run(name, folder):
     figures = study.figures(STUDIES / name)
     for figure in figures.figures(tree).values():
         figure.canvas.draw()
+    said = report.findings(tree, figures)
+    assert said[0].endswith(f"{words.RUNS}.")
+    assert len(said) > 1
     return tree, figures.summary(tree)
 
 
