@@ -21,10 +21,10 @@ from archbias.store import about
 from archbias.study import Cell, Images, Study, Work, cells
 
 PLANE, IMAGES, FEW = "plane", "images", "few images"
-ESCAPED = 10.0  # a sample with a larger value has left
-SHORT = Train(steps=1000, batch=64, learning_rate=1e-3)
+LEFT = 10.0  # a sample with a larger value has left
+SHORT = Train(steps=800, batch=64, learning_rate=1e-3)
 POINT = MLP(depth=3, end="none", train=SHORT)
-PICTURE = MLP(depth=4, train=SHORT)
+PICTURE = MLP(depth=3, train=SHORT)
 
 
 def architectures(
@@ -69,7 +69,7 @@ class Settings:
     steps: int = 10
     draws: int = 3000
     plane: dict[str, Spec] = field(default_factory=lambda: architectures(1, 64, POINT))
-    pictures: dict[str, Spec] = field(default_factory=lambda: architectures(20, 1024, PICTURE, 128))
+    pictures: dict[str, Spec] = field(default_factory=lambda: architectures(20, 1024, PICTURE, 64))
 
     @property
     def sigmas(self) -> Tensor:
@@ -136,10 +136,10 @@ def drawn(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
     """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        images, start = settings.load(name), settings.start(name)
-        denoiser, family = spec.fit(images, runtime=work.runtime), {"family": [label]}
-        x = sample.ddim(denoiser, start, settings.sigmas)
-        stays = (x.abs() < ESCAPED).flatten(1).all(1)[:, None, None, None]
+        images, family = settings.load(name), {"family": [label]}
+        denoiser = spec.fit(images, runtime=work.runtime)
+        x = sample.ddim(denoiser, settings.start(name), settings.sigmas)
+        stays = (x.abs() < LEFT).flatten(1).all(1)[:, None, None, None]
         x = torch.where(stays, x, torch.nan)
         words, pushed, points = told(denoiser, name, settings)
         found, known = predictions(name, settings), {}
@@ -153,29 +153,27 @@ def drawn(name: str, label: str, spec: Spec, settings: Settings) -> Cell:
             known["law"] = xr.Dataset({"point": value}, family)
         found["own law"] = torch.full_like(x, torch.nan) if pushed is None else pushed
         bound = (("family",), [words], about("the law that is known before sampling"))
-        known["bound"] = xr.Dataset({"law": bound}, family)
         agreed = [cells.agreements(x, p, label, k) for k, p in found.items()]
-        known["agreement"] = xr.concat(agreed, "predictor")
-        known["novelty"] = cells.novelty_of(x, images, label)
-        known["samples"] = cells.dataset("sample", x.float(), family=label)
+        known |= {
+            "bound": xr.Dataset({"law": bound}, family),
+            "agreement": xr.concat(agreed, "predictor"),
+            "novelty": cells.novelty_of(x, images, label),
+            "samples": cells.dataset("sample", x.float(), family=label),
+        }
         return {f"{name}/{group}": ds for group, ds in known.items()}
 
     return Cell(f"{name}, {label}", run, seconds=60 if spec.trained else 10)
 
 
-def training_points(settings: Settings) -> Cell:
+def training_points(settings: Settings) -> dict[str, xr.Dataset]:
     """The points of the plane: group plane/training."""
-
-    def run(work: Work) -> dict[str, xr.Dataset]:
-        points = settings.load(PLANE).images.flatten(1).numpy()
-        value = (("image", "axis"), points, about("training point"))
-        return {f"{PLANE}/training": xr.Dataset({"point": value})}
-
-    return Cell("points", run, seconds=1)
+    points = settings.load(PLANE).images.flatten(1).numpy()
+    value = (("image", "axis"), points, about("training point"))
+    return {f"{PLANE}/training": xr.Dataset({"point": value})}
 
 
 def grid(settings: Settings) -> list[Cell]:
-    return [training_points(settings)] + [
+    return [Cell("points", lambda work: training_points(settings))] + [
         drawn(name, label, spec, settings)
         for name in (PLANE, IMAGES, FEW)
         for label, spec in settings.families(name).items()

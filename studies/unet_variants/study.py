@@ -309,11 +309,13 @@ STUDY = Study(
         | {"data.size": 64, "levels": (3,), "channels": (8,), "skips": (True,)},
         "as_published_short": AS_PUBLISHED
         | {
-            "data.size": 24,
+            "data.size": 16,
+            "held_out": 200,
+            "judged": 64,
+            "seeds": 32,
             "levels": (3, 1),
             "channels": (8, 16),
             "crossed": False,
-            "judged": 128,
             "unet.train.steps": 1000,
             "unet.train.batch": 16,
             "published.train.steps": 100,
