@@ -14,7 +14,7 @@ from archbias import plots
 from archbias.metrics import intervals
 from archbias.report import words
 
-LAW, DREW = "0.72", "#0072b2"
+LAW, DREW = "0.7", "#0072b2"
 SHOWN = 5  # pictures of a strip
 SETS = {"plane": "s", "images": "o", "few images": "^"}
 
@@ -40,13 +40,13 @@ def page(tree: xr.DataTree) -> Figure:
     same noise.
     """
     families, width = families_of(tree), 1.25 * mpl.rcParams["figure.figsize"][0]
-    figure = Figure(figsize=(width, 0.125 * width * len(families) + 0.6), layout="constrained")
+    figure = Figure(figsize=(width, 0.085 * width * len(families) + 0.6), layout="constrained")
     grid = GridSpec(len(families), 3, figure, width_ratios=(1, SHOWN, SHOWN))
     titles = ("in the plane", "bound to draw (law)", "drew")
     for i, family in enumerate(families):
         axes = [figure.add_subplot(grid[i, j]) for j in range(3)]
         _plane(axes[0], tree, family)
-        _strip(axes[1], _pushed(tree, family), law_of(tree, "images", family))
+        _strip(axes[1], _pushed(tree, family))
         _strip(axes[2], tree["images"]["samples"]["sample"].sel(family=family).values)
         axes[0].set_ylabel(
             plots.styles.plain(family).replace(", ", ",\n"),
@@ -87,17 +87,15 @@ def _pushed(tree: xr.DataTree, family: str) -> np.ndarray | None:
     return known.sel(predictor=family).values if family in known["predictor"].values else None
 
 
-def _strip(ax: Axes, images: np.ndarray | None, law: str = "") -> None:
+def _strip(ax: Axes, images: np.ndarray | None) -> None:
     """The pictures of the first seeds, or the words that none are known."""
     ax.set_axis_off()
     if images is None:
-        ax.text(0.5, 0.5, law.replace("none known", "no law known"), ha="center", va="center")
+        ax.text(0.5, 0.5, "no law known", ha="center", va="center", color="0.4")
         return
     gap = np.full((*images.shape[1:3], max(1, images.shape[3] // 14)), 1.0)
     parts = [part for image in images[:SHOWN] for part in (image, gap)][:-1]
     ax.imshow(plots.picture(np.concatenate(parts, 2)), interpolation="nearest")
-    if law:
-        ax.text(0.5, -0.02, law, ha="center", va="top", fontsize="xx-small", transform=ax.transAxes)
 
 
 def capacity(tree: xr.DataTree) -> Figure:

@@ -32,9 +32,8 @@ def architectures(
 ) -> dict[str, Spec]:
     """Label -> spec, the same labels in the plane and on images.
 
-    rank: numbers a linear denoiser passes. features, patches: random projections of the whole image
-        and of a window; no windows where patches is 0.
-    mlp: a network, with hidden layers of each width.
+    rank: of the linear denoiser. features, patches: random projections of the whole image and of a
+        window; no windows where patches is 0. mlp: a network, with hidden layers of each width.
     """
     found: dict[str, Spec] = {
         "linear": Linear(),
@@ -94,8 +93,8 @@ class Settings:
 
 
 def told(denoiser: Denoiser, name: str, settings: Settings) -> tuple[str, Tensor | None, Tensor]:
-    """What is known before sampling: in words; seed by seed where a law is known; in the plane as
-    points (draws, 2), which on images are none.
+    """What is known before sampling: in words, seed by seed, and in the plane as points (draws, 2),
+    which on images are none.
     """
     sigmas, none = settings.sigmas, torch.empty(0, 2)
     try:
@@ -104,9 +103,8 @@ def told(denoiser: Denoiser, name: str, settings: Settings) -> tuple[str, Tensor
         if name == PLANE and getattr(denoiser.spec, "normalize", False):
             return "a closed curve", None, curve(denoiser, sigmas, settings.draws)
         return "none known", None, none
-    others = range(10_000, 10_000 + settings.draws)
-    points = law.sample(others).flatten(1) if name == PLANE else none
-    return type(law).__name__, law.push(settings.start(name)), points
+    seen = law.sample(range(10_000, 10_000 + settings.draws)) if name == PLANE else none
+    return type(law).__name__, law.push(settings.start(name)), seen.flatten(1)
 
 
 def curve(denoiser: Denoiser, sigmas: Tensor, count: int) -> Tensor:
@@ -180,7 +178,6 @@ def grid(settings: Settings) -> list[Cell]:
     ]
 
 
-TOY = Train(steps=20, batch=16)
 STUDY = Study(
     name="from_plane_to_faces",
     question="What was each architecture bound to draw, from plane to faces, and what did it draw?",
@@ -193,8 +190,8 @@ STUDY = Study(
             "few": 10,
             "seeds": 6,
             "steps": 5,
-            "plane": architectures(1, 16, replace(POINT, train=TOY), widths=(8,)),
-            "pictures": architectures(5, 32, replace(PICTURE, train=TOY), 16, (8, 16)),
+            "plane": architectures(1, 16, replace(POINT, train=Train(steps=20)), widths=(8,)),
+            "pictures": architectures(5, 32, replace(PICTURE, train=Train(steps=20)), 16, (8, 16)),
         },
         "laptop": {},
         "faces": {"data": Images(name="celeba", n=500, size=32)},
