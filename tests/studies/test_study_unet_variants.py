@@ -106,7 +106,7 @@ def test_as_published(asked, module, preset, grid):
 def test_the_short_run_has_both_protocols_take_as_many_steps(asked, module):
     settings = asked.configure("as_published_short")
     found = module.variants(settings)
-    names = ["base", "1 level", "16 channels", "no skips"]
+    names = ["base", "1 level", "4 channels", "no skips"]
     assert [v.name for v in found.values()] == 2 * names
     taken = {v.protocol: len(v.spec.sigmas()) * v.spec.train.steps for v in found.values()}
     assert len(set(taken.values())) == 1
