@@ -41,7 +41,7 @@ def page(tree: xr.DataTree) -> Figure:
     """
     families, width = families_of(tree), 1.25 * mpl.rcParams["figure.figsize"][0]
     figure = Figure(figsize=(width, 0.085 * width * len(families) + 0.6), layout="constrained")
-    grid = GridSpec(len(families), 3, figure, width_ratios=(1, SHOWN, SHOWN))
+    grid = GridSpec(len(families), 3, figure, width_ratios=(1.15, SHOWN, SHOWN))
     titles = ("in the plane", "bound to draw (law)", "drew")
     for i, family in enumerate(families):
         axes = [figure.add_subplot(grid[i, j]) for j in range(3)]
@@ -59,8 +59,8 @@ def page(tree: xr.DataTree) -> Figure:
             for ax, title in zip(axes, titles, strict=True):
                 ax.set_title(title)
     figure.supxlabel(
-        "black: training points; grey: the law, known before sampling; blue: samples. One column "
-        "of pictures, one noise",
+        "black: training points; grey: the law, known before sampling; blue: samples\n"
+        "a column of pictures, one noise; where a picture is blank the sample has left",
         fontsize="small",
     )
     return figure
@@ -74,12 +74,12 @@ def _plane(ax: Axes, tree: xr.DataTree, family: str) -> None:
         return
     if family in tree["plane"]["law"]["family"].values:
         law = tree["plane"]["law"]["point"].sel(family=family).values
-        ax.plot(*law.T, ".", color=LAW, markersize=1, zorder=1)
+        ax.plot(*law.T, ".", color=LAW, markersize=0.5, zorder=1)
     else:
         ax.text(0, -1.3, "no law known", fontsize="xx-small", ha="center", color="0.4")
-    ax.plot(*tree["plane"]["training"]["point"].values.T, ".", color="black", markersize=0.8)
+    ax.plot(*tree["plane"]["training"]["point"].values.T, ".", color="black", markersize=0.6)
     samples = tree["plane"]["samples"]["sample"].sel(family=family).values[:, :, 0, 0]
-    ax.plot(*samples.T, ".", color=DREW, markersize=2.2, zorder=3)
+    ax.plot(*samples.T, ".", color=DREW, markersize=1.4, zorder=3)
 
 
 def _pushed(tree: xr.DataTree, family: str) -> np.ndarray | None:
