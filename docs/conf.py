@@ -58,7 +58,6 @@ exclude_patterns = [
     "data",
     "dist",
     "docs/_gallery/*.ipynb",
-    "docs/_gallery/sg_execution_times.rst",
     "docs/gallery",
     "docs/static",
     "docs/templates",
@@ -123,7 +122,7 @@ sphinx_gallery_conf = {
     "reset_modules": ("pictures.styled",),
     "download_all_examples": False,
     "show_signature": False,
-    "min_reported_time": 1e9,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "abort_on_example_error": True,
 }
