@@ -76,6 +76,7 @@ html_additional_pages = {"index": "redirect.html"}
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
+html_sidebars = dict.fromkeys(["docs/index", "docs/start", "docs/ideas", "docs/theories"], [])
 html_theme_options = {
     "logo": {"text": "archbias"},
     "navbar_end": ["theme-switcher"],
@@ -92,6 +93,8 @@ nb_execution_mode = "off"  # a page of its own asks for execution in its head
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+nb_code_prompt_show = "The lines that drew it"
+nb_code_prompt_hide = "Hide them"
 
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
@@ -117,6 +120,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["docs/gallery"],
     "gallery_dirs": ["docs/_gallery"],
     "filename_pattern": r"/plot_",
+    "ignore_pattern": r"/(toy|bench)\.py$",
     "image_scrapers": (Pictures(),),
     "capture_repr": (),
     "reset_modules": ("pictures.styled",),

@@ -8,4 +8,5 @@ from toy import tree
 
 from archbias import plots, study
 
+# sphinx_gallery_thumbnail_number = 2
 plots.drawn(study.figures("../../studies/families"), tree)

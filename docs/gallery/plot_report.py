@@ -2,7 +2,7 @@
 =================
 
 `archbias.report.write` makes a page of its own: figures, tables, and the command that gives the
-run again: :download:`this one <../../runs/gallery/report.html>`. Its first figure:
+run again: :download:`this one <../../runs/gallery/report.html>`. One of its figures:
 """
 
 from toy import RUN, tree
@@ -10,4 +10,4 @@ from toy import RUN, tree
 from archbias import plots, report, study
 
 report.write(RUN, "../../studies/families", "../../runs/gallery/report.html")
-plots.drawn(study.figures("../../studies/families"), tree)["samples"]
+plots.drawn(study.figures("../../studies/families"), tree)["variance"]

@@ -122,6 +122,9 @@ def test_in_a_browser_nothing_is_broken(site, browser):
         faults += [f"{page.name}: picture {src}" for src in browser.execute_script(BROKEN)]
         faults += [f"{page.name}: {entry['message']}" for entry in browser.get_log("browser")]
         faults += [f"{page.name}: wider than the window"] * browser.execute_script(WIDER)
+        if page.name == "ideas.html":
+            pictures = browser.execute_script("return document.images.length")
+            faults += [f"{page.name}: {pictures} pictures, wanted 6 at least"] * (pictures < 6)
         anchors[page] = set(browser.execute_script(ANCHORS))
         links[page] = set(browser.execute_script(LINKS))
     for page, targets in links.items():
