@@ -76,7 +76,7 @@ html_additional_pages = {"index": "redirect.html"}
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = dict.fromkeys(["docs/index", "docs/start", "docs/ideas", "docs/theories"], [])
+html_sidebars = {f"docs/{page}": [] for page in ("index", "start", "ideas", "theories")}
 html_theme_options = {
     "logo": {"text": "archbias"},
     "navbar_end": ["theme-switcher"],
