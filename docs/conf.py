@@ -120,7 +120,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["docs/gallery"],
     "gallery_dirs": ["docs/_gallery"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"/(toy|bench)\.py$",
+    "ignore_pattern": r"^(toy|bench)\.py$",
     "image_scrapers": (Pictures(),),
     "capture_repr": (),
     "reset_modules": ("pictures.styled",),
