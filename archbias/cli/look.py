@@ -28,7 +28,8 @@ def add(command) -> None:
     )
     p.add_argument("--style", default="notebook", help="paper, slides or notebook")
     p.add_argument(
-        "--venue", help="with --style paper: neurips, icml or iclr, its column width and fonts"
+        "--venue",
+        help="with --style paper: neurips, icml, iclr or cvpr, its column width and fonts",
     )
     p.add_argument("--format", default="png,pdf", help="comma-separated: pdf, png, svg")
 
@@ -179,10 +180,13 @@ def draw(
     module = studies.figures(source) if source else None
     tree = store.open_study(folder)
     written = []
-    with plots.style(style, venue), drawing(folder):
-        for name, figure in plots.drawn(module, tree).items():
-            stem = folder / "figures" / file_name(str(name))
-            written += plots.save(figure, stem, formats, tree.attrs)
+    wide = plots.widths(module, venue)
+    for columns in sorted({1, *wide.values()}):
+        with plots.style(style, venue, columns), drawing(folder):
+            for name, figure in plots.drawn(module, tree).items():
+                if wide.get(name, 1) == columns:
+                    stem = folder / "figures" / file_name(str(name))
+                    written += plots.save(figure, stem, formats, tree.attrs)
     if not written:
         err.print(
             f"no figure: {folder} holds no group of those they are drawn from; finish the run "

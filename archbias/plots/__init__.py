@@ -26,7 +26,7 @@
                                the noise and where in the image theories fail
     training_curves(ds)        loss against steps
     standard(tree)             those of the above that a store has the groups for; drawn(module,
-                               tree): the study's own, or these
+                               tree): the study's own, or these; widths: in columns of a page
     style, save, color         how figures look, how they are written, and the colour of a family
                                everywhere
 
@@ -47,8 +47,8 @@ from .predictors import agreement
 from .protocols import scales
 from .regions import by_region
 from .spectra import covariance_spectra, covariance_spectrum, radial_spectra
-from .standard import drawn, standard
-from .styles import render, save, style
+from .standard import drawn, standard, widths
+from .styles import page_width, render, save, style
 from .training import training_curves
 from .variance import mode_variance
 from .wall import wall
@@ -75,6 +75,7 @@ __all__ = [
     "mode_variance",
     "mosaic",
     "novelty_realism",
+    "page_width",
     "palette",
     "picture",
     "radial_spectra",
@@ -87,4 +88,5 @@ __all__ = [
     "style",
     "training_curves",
     "wall",
+    "widths",
 ]

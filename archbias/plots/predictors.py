@@ -7,7 +7,7 @@ prediction that knows no architecture, the mean image).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from ..metrics.compare import CEILINGS, FLOORS
 from ..metrics.intervals import Interval, bootstrap
 from .colors import NEUTRAL, marker, palette
-from .styles import axes_or_new, plain
+from .styles import axes_or_new, headline, key, plain
 
 NAMES = {
     "r": "Pearson r",
@@ -28,6 +28,7 @@ NAMES = {
     "mse": "mean squared difference",
     "cosine": "cosine similarity",
 }
+HIGHER = ("r", "r_squared", "explained", "cosine")  # measures of which 1 is the best
 
 
 def interval(values: xr.DataArray) -> Interval | None:
@@ -43,12 +44,14 @@ def agreement(
     *,
     ceiling: Sequence[str] = CEILINGS,
     floor: Sequence[str] = FLOORS,
+    height: float | None = None,
 ) -> Axes:
-    """One row per family, one dot per predictor.
+    """One row per family, one dot per predictor; a figure of its own says which comes closest.
 
     Args:
         ds: `measure` (family, predictor, seed).
         ceiling, floor: predictors drawn as bands; others are dots.
+        height: of a figure of its own, as a share of its width.
     """
     predictors = [str(p) for p in ds["predictor"].values]
     dots = [p for p in predictors if p not in (*ceiling, *floor)]
@@ -57,7 +60,8 @@ def agreement(
         for f in ds["family"].values
     }
     rows = {f: found for f, found in rows.items() if any(found.values())}
-    axes = axes_or_new(axes, height=0.16 + 0.085 * len(rows))
+    own = axes is None
+    axes = axes_or_new(axes, height=height or 0.16 + 0.085 * len(rows))
     colors = palette(dots)
     for i, found in enumerate(rows.values()):
         for p in (*ceiling, *floor):
@@ -91,11 +95,36 @@ def agreement(
     axes.set_xlabel(
         f"{NAMES.get(measure, measure)}, sample with prediction ({ds.sizes['seed']} seeds)"
     )
-    if measure in ("r", "r_squared", "explained", "cosine"):
+    if measure in HIGHER:
         axes.set_xlim(min(0.0, *axes.get_xlim()), 1.03)
         axes.axvline(1, color="0.6", linewidth=0.6, zorder=0)
     _legend(axes, dots, colors, predictors, ceiling, floor)
+    if own:
+        title = "How close does each prediction come?"
+        answer = takeaway(rows, dots) if measure in HIGHER else ""
+        headline(axes.get_figure(root=True), title, answer)
     return axes
+
+
+def takeaway(rows: Mapping[str, Mapping[str, Interval | None]], dots: Sequence[str]) -> str:
+    """Which prediction comes closest to most families, by its median; a family's own law and the
+    family itself do not count.
+    """
+    best: dict[str, list[float]] = {}
+    for family, found in rows.items():
+        others = {
+            p: v.value for p in dots if (v := found[p]) and p not in (family, f"{family} law")
+        }
+        if others:
+            first = max(others, key=lambda p: others[p])
+            best.setdefault(first, []).append(others[first])
+    if not best:
+        return ""
+    first = max(best, key=lambda p: (len(best[p]), max(best[p])))
+    low, high = min(best[first]), max(best[first])
+    span = f"{low:.2f}" if len(best[first]) == 1 else f"{low:.2f} to {high:.2f}"
+    of = f"{next(iter(rows))}" if len(rows) == 1 else f"{len(best[first])} of {len(rows)} families"
+    return f"{first} comes closest to {of}: median {span}."
 
 
 def _band(axes: Axes, v: Interval, row: int, hatched: bool) -> None:
@@ -131,10 +160,4 @@ def _legend(axes: Axes, dots, colors, predictors, ceiling, floor) -> None:
         for p in predictors
         if p in floor
     ]
-    axes.legend(
-        handles=handles,
-        title="predicted by",
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        alignment="left",
-    )
+    key(axes, handles, "predicted by")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from .grid import family_grid
 from .predictors import agreement
 from .spectra import covariance_spectra
+from .styles import TWO_COLUMNS
 from .training import training_curves
 from .variance import mode_variance
 
@@ -53,3 +54,10 @@ def drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:
             stacklevel=2,
         )
         return standard(tree)
+
+
+def widths(module: Any, venue: str | None) -> dict[str, int]:
+    """How many columns a study's figures take on a page of this venue: what its `PAPER` says where
+    the page has two; 1 for every figure that is not named.
+    """
+    return dict(getattr(module, "PAPER", {})) if venue in TWO_COLUMNS else {}

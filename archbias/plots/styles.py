@@ -13,23 +13,29 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from tueplots import bundles
 
 from ..errors import InputError, nearest
 from ..store import replacing
 
 VENUES = {
-    "neurips": lambda: bundles.neurips2024(usetex=False),
-    "icml": lambda: bundles.icml2024(usetex=False),
-    "iclr": lambda: bundles.iclr2024(usetex=False),
+    "neurips": lambda column: bundles.neurips2024(usetex=False),
+    "icml": lambda column: bundles.icml2024(usetex=False, column=column),
+    "iclr": lambda column: bundles.iclr2024(usetex=False),
+    "cvpr": lambda column: bundles.cvpr2024(usetex=False, column=column),
 }
+NARROW = 4.5  # inches: a page less wide is a column of a paper
+TWO_COLUMNS = ("icml", "cvpr")  # venues whose pages have two
 COMMON = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -53,13 +59,14 @@ SHOWN = ("study", "question", "archbias", "commit", "created", "images", "famili
 
 
 @contextlib.contextmanager
-def style(name: str = "notebook", venue: str | None = None) -> Iterator[None]:
+def style(name: str = "notebook", venue: str | None = None, columns: int = 1) -> Iterator[None]:
     """Matplotlib settings for the time of a `with` block: this look, whatever matplotlibrc says.
 
     Args:
         name: "paper" (a venue's text width and font, NeurIPS by default), "slides" (16:9, large
             sans-serif) or "notebook".
-        venue: "neurips", "icml" or "iclr"; for paper only.
+        venue: "neurips", "icml", "iclr" or "cvpr"; for paper only.
+        columns: 2 for a figure across both columns of a page of icml or cvpr.
     """
     if name not in STYLES:
         raise InputError(f"unknown style {name!r}; {nearest(name, STYLES)}")
@@ -69,15 +76,20 @@ def style(name: str = "notebook", venue: str | None = None) -> Iterator[None]:
             f"a venue belongs to style 'paper' and is one of {', '.join(VENUES)}, got {venue!r} "
             f"with {name!r}; {remedy}"
         )
+    if columns not in (1, 2) or (columns == 2 and venue not in TWO_COLUMNS):
+        raise InputError(
+            f"wanted 1 column, or 2 of {' or '.join(TWO_COLUMNS)}, got {columns} of "
+            f"{venue or name}; leave columns out, or name such a venue"
+        )
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_settings(name, venue))
+        mpl.rcParams.update(_settings(name, venue, columns))
         yield
 
 
-def _settings(name: str, venue: str | None) -> dict[str, object]:
+def _settings(name: str, venue: str | None, columns: int) -> dict[str, object]:
     if name == "paper":
-        chosen = dict(VENUES[venue or "neurips"]())
+        chosen = dict(VENUES[venue or "neurips"]("full" if columns == 2 else "half"))
         # shipped with matplotlib, Times-like
         chosen["font.serif"] = [*chosen["font.serif"], "STIXGeneral"]
         return COMMON | VECTOR | {"savefig.dpi": 300} | chosen
@@ -109,6 +121,12 @@ def axes_or_new(axes: Axes | None, *, height: float | None = None) -> Axes:
     return new_figure(height).subplots()
 
 
+def page_width(share: float = 1.0) -> float:
+    """Inches of a figure: a share of what the style says, but no more than a page of a paper has."""
+    width = mpl.rcParams["figure.figsize"][0]
+    return width if width < 7 else share * width
+
+
 def new_figure(height: float | None = None, *, inches: float | None = None) -> Figure:
     """A figure as wide as the style says; height as a share of the width (2.2 inches at least) or
     in inches.
@@ -116,6 +134,33 @@ def new_figure(height: float | None = None, *, inches: float | None = None) -> F
     w, h = mpl.rcParams["figure.figsize"]
     h = inches if inches is not None else (h if height is None else max(height * w, 2.2))
     return Page(figsize=(w, h), layout="constrained")
+
+
+def key(axes: Axes, handles: Sequence[Any], title: str | None = None) -> None:
+    """The legend: right of the axes, or below them where the page is a column of a paper."""
+    figure = axes.get_figure(root=True)
+    alone = len(figure.axes) == 1
+    if alone and figure.get_size_inches()[0] < NARROW:
+        columns = min(3, len(handles))
+        rows = -(-len(handles) // columns)
+        width, height = figure.get_size_inches()
+        line = 1.6 * mpl.rcParams["font.size"] / 72
+        figure.set_size_inches(width, height + line * (rows + bool(title)))
+        figure.legend(handles=handles, title=title, loc="outside lower center", ncols=columns)
+        return
+    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "alignment": "left"}
+    axes.legend(handles=handles, title=title, **place)
+
+
+def headline(figure: Figure, title: str, takeaway: str = "") -> None:
+    """What a figure asks and, where known, answers, above it; lines fit the page."""
+    size = mpl.rcParams["axes.titlesize"]
+    points = FontProperties(size=size).get_size_in_points()
+    room = int(72 * figure.get_size_inches()[0] / (0.52 * points))
+    lines = [line for text in (title, takeaway) for line in textwrap.wrap(plain(text), room)]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 1.3 * points / 72 * len(lines))
 
 
 class Page(Figure):

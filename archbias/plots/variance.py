@@ -11,11 +11,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 from scipy.stats import chi2
 
 from .colors import NEUTRAL, marker, palette
-from .styles import axes_or_new, plain
+from .styles import axes_or_new, headline, key, plain
+
+TICKS = (1, 5, 10, 20, 40, 60, 80, 100, 150, 200, 300, 500, 1000)  # of ranks, on a root scale
 
 
 def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
@@ -31,6 +33,7 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
         ds: mode_variance (family, mode), data_variance (mode,), and where known n_variance
             (family,) and law_variance (law, mode); a law belongs to the family of its name.
     """
+    own = axes is None
     axes = axes_or_new(axes, height=0.5)
     families = [
         str(f) for f in ds["family"].values if np.isfinite(ds["mode_variance"].sel(family=f)).any()
@@ -39,7 +42,9 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
     colors = palette(families)
     laws = [str(v) for v in ds["law"].values] if "law_variance" in ds else []
     rank = np.arange(1, data.sizes["mode"] + 1)
-    bottom = 0.05
+    shares = {f: (ds["mode_variance"].sel(family=f) / data).values for f in families}
+    lowest = [np.nanmin(v) for v in shares.values()]
+    bottom = min([0.05, *(0.5 * v for v in lowest if v > 1e-3)])
     axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
     for law in (v for v in laws if v in families):
         exact = (ds["law_variance"].sel(law=law) / data).values
@@ -54,8 +59,8 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
             linewidth=0,
         )
     for k, family in enumerate(families):
-        found = (ds["mode_variance"].sel(family=family) / data).values
-        bottom = min(bottom, 0.5 * np.nanmin(found)) if np.nanmin(found) > 1e-3 else bottom
+        found = shares[family]
+        lost = np.nanmax(found) < bottom  # nowhere in the picture
         style = {
             "marker": marker(family),
             "markersize": 4,
@@ -67,46 +72,50 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
             rank,
             np.maximum(found, 1e-9),
             color=colors[family],
-            linewidth=0.5,
-            alpha=0.45,
+            linewidth=0.4,
+            alpha=0.3,
             zorder=1.5,
         )
         axes.plot(
             rank,
             np.maximum(smooth(found), 1e-9),
             color=colors[family],
-            label=plain(family),
+            label=plain(f"{family} (below)" if lost else family),
             **style,
         )
+    axes.set_xscale("function", functions=(np.sqrt, np.square))
     axes.set(
-        xscale="log",
         yscale="log",
-        xlim=(0.9, 1.1 * rank[-1]),
+        xlim=(0.6, rank[-1] + 1),
         ylim=(bottom, max(3.0, axes.get_ylim()[1])),
     )
+    ticks = [t for t in TICKS if t <= rank[-1]]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.set_xlabel("principal direction of the data, by rank")
     axes.set_ylabel("variance of samples / of the data")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_locator(NullLocator())
     handles = axes.get_legend_handles_labels()[0]
     if laws:
         handles.append(Patch(facecolor=NEUTRAL, alpha=0.4, label="law: 95 % range"))
-    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    key(axes, handles)
+    if own:
+        title = "Which directions of the data survive?"
+        headline(axes.get_figure(root=True), title, "At 1 as in the data, below it lost.")
     return axes
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Running median over a tenth of the rank to either side: even on a logarithmic axis, and sharp
-    at a cut.
-    """
+    """Running median over a tenth of the rank to either side: sharp at a cut."""
     half = np.arange(1, len(values) + 1) // 10
     return np.array([np.median(values[max(0, i - h) : i + h + 1]) for i, h in enumerate(half)])
 
 
 def _spread(n: int, k: int) -> list[int]:
-    """About ten positions of n, evenly far apart on a logarithmic axis, shifted a little for each
+    """About ten positions of n, evenly far apart on a root scale, shifted a little for each
     family.
     """
-    return sorted({int(min(v * 1.07**k, n)) - 1 for v in np.geomspace(1, n, 10)})
+    roots = np.linspace(1, n**0.5, 10) + 0.12 * k
+    return sorted({int(min(round(v * v), n)) - 1 for v in roots})

@@ -26,6 +26,7 @@ CAPTIONS = {
     "wall": "One seed per row: the network, the network retrained, every theory.",
     "where": "Root mean squared difference of theory and network, pixel by pixel.",
 }
+PAPER = {"wall": 2, "leaderboard": 1, "one_step": 1}  # columns of a paper's page
 
 
 def figures(tree: xr.DataTree) -> dict:

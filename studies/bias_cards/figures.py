@@ -9,6 +9,7 @@ from archbias.metrics import compare
 from archbias.metrics.paired import holm, paired
 
 CARDS = ("card 50%", "card 90%", "card 99%")
+PAPER = {"samples": 2, "agreement": 1, "receptive_fields": 1}  # columns of a paper's page
 
 
 def figures(tree: xr.DataTree) -> dict:

@@ -27,6 +27,7 @@ SHADES = dict(
     )
 )
 MARKS = dict(zip((*TITLES, FLOOR), "osD^X_", strict=True))
+PAPER = {"copying": 2, "samples": 1}  # columns of a paper's page
 
 
 def figures(tree: xr.DataTree) -> dict:

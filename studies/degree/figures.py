@@ -18,6 +18,7 @@ SETS = {
 SHADES = dict(zip(SETS, ("#0072b2", "#009e73", "#d55e00"), strict=True))
 SHOWN = 3  # seeds whose pictures are drawn
 MARKS = dict(zip(SETS, "osD", strict=True))
+PAPER = {"dial": 2, "curves": 2}  # columns of a paper's page
 
 
 def figures(tree: xr.DataTree) -> dict:
@@ -32,8 +33,10 @@ def _families(tree: xr.DataTree) -> list[str]:
 def dial(tree: xr.DataTree) -> Figure:
     """Columns are degrees: the law on the line, samples in the plane, the first seeds' pictures."""
     families = _families(tree)
-    width = 1.2 * mpl.rcParams["figure.figsize"][0]
-    figure = Figure(figsize=(width, (2.2 + SHOWN) * width / len(families)), layout="constrained")
+    width = plots.page_width(1.2)
+    figure = Figure(
+        figsize=(width, (2.2 + SHOWN) * width / max(5, len(families))), layout="constrained"
+    )
     axes = figure.subplots(2 + SHOWN, len(families), squeeze=False)
     line, points = tree["line"].to_dataset(), tree["data/line"]["point"].values[:, 0]
     for j, family in enumerate(families):

@@ -7,6 +7,8 @@ from archbias import plots
 from archbias.metrics import intervals
 from archbias.report import words
 
+PAPER = {"samples": 2, "agreement": 1, "variance": 1}  # columns of a paper's page
+
 
 def figures(tree: xr.DataTree) -> dict:
     return {

@@ -21,6 +21,7 @@ CAPTIONS = {
     "one_step": "Squared distance of theory and network on one noisy image; Wiener filter: 1.",
     "card": "Where the network looks, by noise level.",
 }
+PAPER = {"wall": 2, "agreement": 1}  # columns of a paper's page
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from archbias import plots
 from archbias.metrics import intervals
 
+PAPER = {"samples": 2, "agreement": 1, "power": 1, "variance": 1}  # columns of a paper's page
+
 
 def figures(tree: xr.DataTree) -> dict:
     return {
@@ -21,10 +23,7 @@ def figures(tree: xr.DataTree) -> dict:
 
 def agreement(ds: xr.Dataset) -> Figure:
     """`plots.agreement` with room for one network and many predictions."""
-    inches = mpl.rcParams["figure.figsize"][0]
-    figure = Figure(figsize=(inches, 0.52 * inches), layout="constrained")
-    plots.agreement(ds, axes=figure.subplots())
-    return figure
+    return plots.agreement(ds, height=0.52).figure
 
 
 def power(ds: xr.Dataset) -> Figure:

@@ -8,6 +8,11 @@ from archbias import plots
 from archbias.report import words
 
 FALLING = ("ls falling", "els falling", "bbels falling", "es", "ideal")
+PAPER = {
+    "entropy-window": 1,
+    "entropy-machine": 1,
+    "mosaic-bbels-falling": 1,
+}  # columns of a paper's page
 
 
 def figures(tree: xr.DataTree) -> dict:

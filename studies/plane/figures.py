@@ -24,6 +24,7 @@ SHADES = dict(
 LAW = ("#eef1f5", "#d9dfe8", "#bfc9d8", "#a3b1c6")
 SHARES = (0.95, 0.8, 0.6, 0.35)  # of the law's mass, enclosed by the levels drawn
 DOTS = 400
+PAPER = {"plane": 2, "fields": 2}  # columns of a paper's page
 
 
 def figures(tree: xr.DataTree) -> dict:
@@ -38,7 +39,7 @@ def _order(labels) -> list[str]:
 def _canvas(tree: xr.DataTree) -> tuple[Figure, np.ndarray, list[str], list[str]]:
     targets = [str(t) for t in tree["data"]["target"].values]
     families = _order(tree["points"]["family"].values)
-    width = 1.35 * mpl.rcParams["figure.figsize"][0]
+    width = plots.page_width(1.35)
     side = width / (len(families) + 1)
     figure = Figure(figsize=(width, side * len(targets) + 0.5), layout="constrained")
     axes = figure.subplots(len(targets), len(families) + 1, squeeze=False)

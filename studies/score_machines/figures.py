@@ -62,6 +62,7 @@ CAPTIONS = {
         "with attention."
     ),
 }
+PAPER = {"machines": 2, "wall": 2, "agreement": 1}  # columns of a paper's page
 
 
 def figures(tree: xr.DataTree) -> dict:

@@ -29,6 +29,14 @@ LOOKS = {
     "skips": ("#B8860B", "v"),
     "conditioning": ("#7A1F1F", "p"),
 }
+PAPER = {
+    "wall": 2,
+    "samples": 2,
+    "plane": 1,
+    "loss": 1,
+    "theory": 1,
+    "agreement": 2,
+}  # columns of a paper's page
 
 
 def figures(tree: xr.DataTree) -> dict:
@@ -290,9 +298,7 @@ def theory(tree: xr.DataTree) -> Figure:
     """
     firsts = list(labels_of(tree, all_trainings=False))
     ds = tree["agreement"].to_dataset().sel(family=firsts)
-    figure = _page(0.16 + 0.065 * len(firsts))
-    plots.agreement(ds, axes=figure.subplots())
-    return figure
+    return plots.agreement(ds, height=0.16 + 0.065 * len(firsts)).figure
 
 
 def _page(height: float) -> Figure:
