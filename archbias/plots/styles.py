@@ -122,7 +122,7 @@ def axes_or_new(axes: Axes | None, *, height: float | None = None) -> Axes:
 
 
 def page_width(share: float = 1.0) -> float:
-    """Inches of a figure: a share of what the style says, but no more than a page of a paper has."""
+    """Inches of a figure: a share of the style's width, but never beyond a paper's page."""
     width = mpl.rcParams["figure.figsize"][0]
     return width if width < 7 else share * width
 

@@ -9,7 +9,8 @@ from archbias.metrics import compare
 from archbias.metrics.paired import holm, paired
 
 CARDS = ("card 50%", "card 90%", "card 99%")
-PAPER = {"samples": 2, "agreement": 1, "receptive_fields": 1}  # columns of a paper's page
+# columns of a paper's page that a figure takes
+PAPER = {"samples": 2, "agreement": 1, "receptive_fields": 1}
 
 
 def figures(tree: xr.DataTree) -> dict:

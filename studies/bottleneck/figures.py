@@ -27,7 +27,8 @@ SHADES = dict(
     )
 )
 MARKS = dict(zip((*TITLES, FLOOR), "osD^X_", strict=True))
-PAPER = {"copying": 2, "samples": 1}  # columns of a paper's page
+# columns of a paper's page that a figure takes
+PAPER = {"copying": 2, "samples": 1}
 
 
 def figures(tree: xr.DataTree) -> dict:

@@ -18,7 +18,8 @@ SETS = {
 SHADES = dict(zip(SETS, ("#0072b2", "#009e73", "#d55e00"), strict=True))
 SHOWN = 3  # seeds whose pictures are drawn
 MARKS = dict(zip(SETS, "osD", strict=True))
-PAPER = {"dial": 2, "curves": 2}  # columns of a paper's page
+# columns of a paper's page that a figure takes
+PAPER = {"dial": 2, "curves": 2}
 
 
 def figures(tree: xr.DataTree) -> dict:

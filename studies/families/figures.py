@@ -7,7 +7,8 @@ from archbias import plots
 from archbias.metrics import intervals
 from archbias.report import words
 
-PAPER = {"samples": 2, "agreement": 1, "variance": 1}  # columns of a paper's page
+# columns of a paper's page that a figure takes
+PAPER = {"samples": 2, "agreement": 1, "variance": 1}
 
 
 def figures(tree: xr.DataTree) -> dict:

@@ -21,7 +21,8 @@ CAPTIONS = {
     "one_step": "Squared distance of theory and network on one noisy image; Wiener filter: 1.",
     "card": "Where the network looks, by noise level.",
 }
-PAPER = {"wall": 2, "agreement": 1}  # columns of a paper's page
+# columns of a paper's page that a figure takes
+PAPER = {"wall": 2, "agreement": 1}
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:

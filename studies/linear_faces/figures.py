@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from archbias import plots
 from archbias.metrics import intervals
 
-PAPER = {"samples": 2, "agreement": 1, "power": 1, "variance": 1}  # columns of a paper's page
+# columns of a paper's page that a figure takes
+PAPER = {"samples": 2, "agreement": 1, "power": 1, "variance": 1}
 
 
 def figures(tree: xr.DataTree) -> dict:

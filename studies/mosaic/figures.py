@@ -8,11 +8,12 @@ from archbias import plots
 from archbias.report import words
 
 FALLING = ("ls falling", "els falling", "bbels falling", "es", "ideal")
+# columns of a paper's page that a figure takes
 PAPER = {
     "entropy-window": 1,
     "entropy-machine": 1,
     "mosaic-bbels-falling": 1,
-}  # columns of a paper's page
+}
 
 
 def figures(tree: xr.DataTree) -> dict:

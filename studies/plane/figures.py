@@ -1,6 +1,5 @@
 """Figures and summary of the plane study, from its store."""
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -24,7 +23,8 @@ SHADES = dict(
 LAW = ("#eef1f5", "#d9dfe8", "#bfc9d8", "#a3b1c6")
 SHARES = (0.95, 0.8, 0.6, 0.35)  # of the law's mass, enclosed by the levels drawn
 DOTS = 400
-PAPER = {"plane": 2, "fields": 2}  # columns of a paper's page
+# columns of a paper's page that a figure takes
+PAPER = {"plane": 2, "fields": 2}
 
 
 def figures(tree: xr.DataTree) -> dict:

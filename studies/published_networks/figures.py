@@ -23,7 +23,8 @@ CAPTIONS = {
     "wall": "One noise a row: the network, its nearest training image, what theories make of it.",
     "masks": "How far the centre pixel looks, by noise level.",
 }
-PAPER = {"agreement": 1, "counts": 1}  # columns of a paper's page
+# columns of a paper's page that a figure takes
+PAPER = {"agreement": 1, "counts": 1}
 
 
 def figures(tree: xr.DataTree) -> dict[str, Figure]:

@@ -62,7 +62,8 @@ CAPTIONS = {
         "with attention."
     ),
 }
-PAPER = {"machines": 2, "wall": 2, "agreement": 1}  # columns of a paper's page
+# columns of a paper's page that a figure takes
+PAPER = {"machines": 2, "wall": 2, "agreement": 1}
 
 
 def figures(tree: xr.DataTree) -> dict:

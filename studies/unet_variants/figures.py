@@ -29,14 +29,15 @@ LOOKS = {
     "skips": ("#B8860B", "v"),
     "conditioning": ("#7A1F1F", "p"),
 }
+# columns of a paper's page that a figure takes
 PAPER = {
     "wall": 2,
     "samples": 2,
-    "plane": 1,
-    "loss": 1,
+    "plane": 2,
+    "loss": 2,
     "theory": 1,
     "agreement": 2,
-}  # columns of a paper's page
+}
 
 
 def figures(tree: xr.DataTree) -> dict:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import paper_page
 import pytest
 
 from archbias import open_study, report, study
@@ -22,6 +23,7 @@ def _run(name, folder):
     said = report.findings(tree, figures)
     assert said[0].endswith(f"{words.RUNS}.")
     assert len(said) > 1
+    paper_page.check(figures, tree, folder)
     return tree, figures.summary(tree)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import paper_page
 import pytest
 import torch
 
@@ -128,9 +129,10 @@ def test_the_trajectory_starts_from_the_noise_of_the_judged_seeds(ran):
 
 
 @pytest.mark.slow
-def test_tables_say_what_was_told_and_figures_draw(asked, ran):
+def test_tables_say_what_was_told_and_figures_draw(asked, ran, tmp_path):
     _, _, tree = ran
     made = study.figures(asked.folder)
+    paper_page.check(made, tree, tmp_path)
     drawn = made.figures(tree)
     assert {"leaderboard", "where", "wall", "one_step"} <= set(drawn)
     for figure in drawn.values():

@@ -5,6 +5,7 @@ draw.
 from pathlib import Path
 
 import numpy as np
+import paper_page
 import pytest
 import torch
 
@@ -46,9 +47,10 @@ def test_the_store_holds_cards_proposals_and_agreement(ran):
 
 
 @pytest.mark.slow
-def test_figures_and_summary(ran):
+def test_figures_and_summary(ran, tmp_path):
     asked, tree = ran
     made = study.figures(asked.folder)
+    paper_page.check(made, tree, tmp_path)
     assert set(made.figures(tree)) == {"agreement", "cards", "receptive_fields", "samples"}
     table = made.summary(tree)
     r = tree["agreement"]["r"].sel(family="resnet")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import paper_page
 import pytest
 
 import archbias
@@ -45,9 +46,10 @@ def test_beliefs_narrow_as_the_noise_falls(ran):
 
 
 @pytest.mark.slow
-def test_figures_and_summary(ran):
+def test_figures_and_summary(ran, tmp_path):
     asked, _, tree = ran
     made = study.figures(asked.folder)
+    paper_page.check(made, tree, tmp_path)
     drawn = made.figures(tree)
     assert {"mosaic-bbels-falling", "mosaic-ideal", "entropy-window", "entropy-machine"} <= set(
         drawn

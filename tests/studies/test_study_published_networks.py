@@ -5,6 +5,7 @@ was predicted, its figures and sentences are made of it.
 from pathlib import Path
 
 import numpy as np
+import paper_page
 import pytest
 import torch
 
@@ -66,6 +67,7 @@ def test_windows_health_and_brightness_are_measured(ran):
 def test_figures_findings_and_summary(ran, tmp_path):
     asked, tree = ran
     made = study.figures(asked.folder)
+    paper_page.check(made, tree, tmp_path)
     drawn = made.figures(tree)
     assert {"agreement", "counts", "health", "masks-garments", "wall-stand-in-cnn"} <= set(drawn)
     for name, figure in drawn.items():

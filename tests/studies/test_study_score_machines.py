@@ -5,6 +5,7 @@ at toy size.
 from pathlib import Path
 
 import numpy as np
+import paper_page
 import pytest
 import torch
 
@@ -183,9 +184,10 @@ def test_a_finished_run_is_left_alone(ran, asked):
 
 
 @pytest.mark.slow
-def test_figures_and_summary(ran, asked):
+def test_figures_and_summary(ran, asked, tmp_path):
     settings, _, tree = ran
     made = study.figures(asked.folder)
+    paper_page.check(made, tree, tmp_path)
     drawn = made.figures(tree)
     wanted = {
         "wall",

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import paper_page
 import pytest
 import torch
 
@@ -255,9 +256,10 @@ def test_the_store_agrees_with_itself(ran):
 
 
 @pytest.mark.slow
-def test_figures_and_summary(asked, ran):
+def test_figures_and_summary(asked, ran, tmp_path):
     _, _, tree = ran
     made = study.figures(asked.folder)
+    paper_page.check(made, tree, tmp_path)
     drawn = made.figures(tree)
     assert set(drawn) == {"wall", "samples", "plane", "loss", "agreement", "theory"}
     for figure in drawn.values():
