@@ -539,3 +539,41 @@ def test_image_table_puts_every_picture_in_its_row_and_column():
         wanted = (levels[i, j, 0, 0, 0] + 1) / 2
         assert seen == (pytest.approx(wanted) if (i, j) != (1, 2) else 0.93)
     assert [t.get_text() for t in axes.get_xticklabels()] == ["a", "b", "c"]
+
+
+def test_agreement_says_which_prediction_comes_closest(store):
+    ds = store["agreement"].to_dataset()
+    figure = plots.agreement(ds).figure
+    # a family and its own law are no predictions of it: ideal is predicted by linear alone
+    medians = ds["r"].median("seed")
+    closest = [float(medians.sel(family=f, predictor="linear")) for f in FAMILIES if f != "linear"]
+    said = f"linear comes closest to 3 of 4 families: median {min(closest):.2f} to"
+    assert said in figure._suptitle.get_text().replace("\n", " ")
+    one = plots.agreement(ds.sel(family=["unet"])).figure._suptitle.get_text()
+    assert f"linear comes closest to unet: median {closest[-1]:.2f}." in one.replace("\n", " ")
+    assert plots.agreement(ds, axes=Figure().subplots()).figure._suptitle is None
+
+
+def test_directions_beyond_the_twentieth_have_half_the_page(spectrum):
+    modes = np.arange(1, 101)
+    wide = xr.Dataset(
+        {
+            "mode_variance": (("family", "mode"), np.stack([1.0 / modes, 1e-9 / modes])),
+            "data_variance": ("mode", 1.0 / modes),
+        },
+        {"family": ["unet", "shallow"], "mode": modes},
+    )
+    axes = plots.mode_variance(wide)
+    low, cut, high = (axes.transData.transform((x, 1.0))[0] for x in (1, 20, 100))
+    assert (high - cut) / (high - low) > 0.5
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["unet", "shallow (below)"]
+
+
+def test_a_page_of_two_columns_takes_figures_of_both_widths(store):
+    for columns, inches in ((1, 3.25), (2, 6.75)):
+        with plots.style("paper", "icml", columns):
+            figure = plots.agreement(store["agreement"].to_dataset()).figure
+            assert figure.get_size_inches()[0] == pytest.approx(inches)
+            assert plots.page_width(1.35) == pytest.approx(inches)
+    with pytest.raises(InputError, match="icml or cvpr"), plots.style("paper", "neurips", 2):
+        pass
