@@ -16,6 +16,8 @@ from archbias.report import words
 
 LAW, DREW = "0.7", "#0072b2"
 SHOWN = 5  # pictures of a strip
+# columns of a paper's page that a figure takes
+PAPER = {"page": 2, "capacity": 2}
 SETS = {"plane": "s", "images": "o", "few images": "^"}
 
 
@@ -39,7 +41,7 @@ def page(tree: xr.DataTree) -> Figure:
     """One row per architecture: the plane, then what it was bound to draw and what it drew from the
     same noise.
     """
-    families, width = families_of(tree), 1.25 * mpl.rcParams["figure.figsize"][0]
+    families, width = families_of(tree), plots.page_width(1.25)
     figure = Figure(figsize=(width, 0.085 * width * len(families) + 0.6), layout="constrained")
     grid = GridSpec(len(families), 3, figure, width_ratios=(1.15, SHOWN, SHOWN))
     titles = ("in the plane", "bound to draw (law)", "drew")
