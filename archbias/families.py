@@ -96,14 +96,16 @@ def name_of(spec: Spec) -> str:
 def parse(text: str) -> Spec:
     """A spec from text such as 'els' or 'els(window=7)'; values are Python literals."""
     try:
-        call = ast.parse(text, mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # 7else: said as an error if it is one
+            call = ast.parse(text, mode="eval").body
         head, given = (call.func, call.keywords) if isinstance(call, ast.Call) else (call, [])
         settings = {k.arg or "**": ast.literal_eval(k.value) for k in given}
         if not isinstance(head, ast.Name):
             raise ValueError("no name of a family")
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise InputError(
-            f"a family is written NAME or NAME(setting=value), got {text!r}; for example "
+            f"a family is written NAME or NAME(setting=value), got {text!r:.80}; for example "
             "els(window=7)"
         ) from None
     return configure(family(head.id), **settings)

@@ -34,6 +34,10 @@ Functions of one panel return its Axes (`.figure` is the figure), those of a who
 None knows pyplot.
 """
 
+from ..caches import for_matplotlib
+
+for_matplotlib()
+
 from .cards import bias_cards, receptive_fields
 from .colors import color, family_of, marker, palette, readable
 from .grid import family_grid, image_grid, image_table, picture

@@ -1,7 +1,8 @@
 """Files that are written whole or not at all.
 
 A file is written under a temporary name beside its own, flushed to the disk, and renamed: a killed
-run leaves no half file. Formats whose libraries write through maps or at closing (HDF5,
+run leaves no half file, and what it left under the temporary name goes when the file is written
+again. Formats whose libraries write through maps or at closing (HDF5,
 safetensors) are made in memory and written here: on a full disk those libraries end the process by
 a signal, an ordinary write raises OSError.
 
@@ -12,12 +13,18 @@ its own end, so a sealed NetCDF file is an ordinary one.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a temporary name of a killed process stays until the next run
+    fcntl = None  # type: ignore[assignment]
 
 SEAL = b"\narchbias sha256 "
 SEALED = len(SEAL) + 64  # bytes that a seal adds
@@ -33,17 +40,49 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: the folder cannot be written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        if _abandoned(left):
+            left.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
     part = Path(name)
     try:
-        yield part
-        with part.open("rb+") as f:
-            os.fsync(f.fileno())
-        part.chmod(0o644)
-        part.replace(path)
+        with _held(handle):
+            yield part
+            with part.open("rb+") as f:
+                os.fsync(f.fileno())
+            part.chmod(0o644)
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _held(handle: int) -> Iterator[None]:
+    """Lock an open file, by which others see that its writer lives; the system unlocks it when the
+    writer dies. Windows renames no open file, so there it is closed at once.
+    """
+    if fcntl is None:
+        os.close(handle)
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _abandoned(part: Path) -> bool:
+    """Whether the writer of a temporary file is dead."""
+    if fcntl is None:
+        return False
+    try:
+        with part.open("rb+") as f:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # locked, gone, or a file system without locks
+        return False
+    return True
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, seal: bool = False) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import warnings
 from dataclasses import dataclass, fields, is_dataclass, replace
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -37,7 +38,9 @@ class Given:
 def given(text: str) -> Given:
     """The text with its value: a Python literal, true, false, none, or the text itself."""
     try:
-        return Given(text, ast.literal_eval(text))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # 7else is a text
+            return Given(text, ast.literal_eval(text))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return Given(text, {"true": True, "false": False, "none": None}.get(text.lower(), text))
 
