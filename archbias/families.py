@@ -16,7 +16,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -125,9 +124,7 @@ def save(denoiser: Denoiser, path: str | Path) -> None:
     }
     state = {k: v.detach().contiguous().cpu() for k, v in denoiser.state().items()}
     header[tensors.KEY] = tensors.digest(header, state)
-    # made in memory and written by the ordinary checked call: the library's own writer may map the
-    # file, and a mapped file on a full disk ends the process by a signal
-    write_bytes(Path(path).expanduser(), safetensors.torch.save(state, metadata=header))
+    write_bytes(Path(path).expanduser(), tensors.packed(header, state))
 
 
 def load(path: str | Path) -> Denoiser:

@@ -34,7 +34,7 @@ from archbias import data
 from archbias.errors import InputError
 
 BOUND = 2 << 30  # bytes of memory that reading one damaged file of some kilobytes may add
-PATIENCE = 10.0  # seconds
+PATIENCE = 10.0  # seconds of the processor
 SIDE, COUNT = 16, 6
 
 
@@ -269,7 +269,7 @@ def attempt(case: Case, folder: Path, kinds: dict[str, Kind] = KINDS) -> str | N
     DAMAGES[case.damage](broken, np.random.default_rng(case.seed))
     file.write_bytes(broken)
     kind.mend(file)
-    before, start, held = _state(folder), time.monotonic(), _memory()
+    before, start, held = _state(folder), time.process_time(), _memory()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd pixels and missing chunks are said, not refused
@@ -281,7 +281,7 @@ def attempt(case: Case, folder: Path, kinds: dict[str, Kind] = KINDS) -> str | N
     except Exception as error:
         return f"{case}: {type(error).__name__}: {error}"
     finally:
-        after, seconds = _state(folder), time.monotonic() - start
+        after, seconds = _state(folder), time.process_time() - start
         file.write_bytes(whole)
     if seconds > PATIENCE:
         return f"{case}: {seconds:.0f} s"

@@ -76,7 +76,7 @@ def _status(run: Path) -> None:
 
 def _store(run: Path) -> None:
     tree = store.open_study(run)
-    tree.load()
+    store.loaded(tree, run)
     tables.render(tree, "csv")
 
 
@@ -124,7 +124,7 @@ def _checkpoint(run: Path) -> None:
 
 
 def _numbers(run: Path) -> None:
-    store.open_study(run / "numbers.nc").load()
+    store.loaded(store.open_study(run / "numbers.nc"), run)
 
 
 KINDS = {

@@ -141,7 +141,8 @@ def page(command: str, deaths: list[Row], cases: list[Row]) -> str:
         used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         lines += [
             "A damaged file is loaded or refused in one sentence with a remedy: no other error, no",
-            f"{damaged_files.PATIENCE:.0f} seconds, no {bound} GiB of memory, no file changed.",
+            f"{damaged_files.PATIENCE:.0f} seconds of the processor, no {bound} GiB of memory, no "
+            "file changed.",
             f"The largest process of the soak took {used:.1f} GiB in all.",
             "",
             *_table(("input", "cases", "faults", "seconds"), cases),

@@ -102,12 +102,15 @@ def _tables(a: argparse.Namespace) -> int:
     from ..report import tables
 
     tree = store.open_study(a.folder)
-    if not {"novelty", "agreement"} & tree.children.keys():
+    shown = {"novelty", "agreement"} & tree.children.keys()
+    if not shown:
         groups = ", ".join(tree.children) or "nothing"
         raise InputError(
             f"tables want novelty or agreement, {a.folder} holds {groups}; read it with "
             "archbias.open_study"
         )
+    for group in shown:
+        store.loaded(tree[group], a.folder)
     print(tables.render(tree, a.format))
     return 0
 

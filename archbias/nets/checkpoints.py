@@ -12,14 +12,13 @@ import json
 from pathlib import Path
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from ..data import ImageSet
 from ..denoise import to_json
 from ..errors import InputError
-from ..store.tensors import KEY, digest
+from ..store.tensors import KEY, digest, packed
 from .train import Train
 
 REMEDY = "delete it to train from the start"
@@ -45,9 +44,7 @@ def save(file: Path, key: str, done: int, net, average, optimizer, scaler, losse
     header = {"key": key, "step": str(done), "scaler": json.dumps(scaler.state_dict())}
     state = {k: v.detach().contiguous().cpu().clone() for k, v in tensors.items()}
     header[KEY] = digest(header, state)
-    # made in memory and written by the ordinary checked call: the library's own writer may map the
-    # file, and a mapped file on a full disk ends the process by a signal
-    whole = safetensors.torch.save(state, metadata=header)
+    whole = packed(header, state)
     with replacing(file) as part:
         part.write_bytes(whole)
 

@@ -28,6 +28,7 @@ _FROM = {
     "describe": "schema",
     "digest": "cell",
     "export_problems": "verify",
+    "loaded": "open",
     "open_study": "open",
     "publish": "export",
     "read_cell": "cell",

@@ -10,6 +10,7 @@ import xarray as xr
 
 from . import attributes, netcdf, values, versions
 from .files import write_bytes
+from .open import loaded
 
 
 def publish(tree: xr.DataTree, path: Path) -> None:
@@ -34,6 +35,7 @@ def publish(tree: xr.DataTree, path: Path) -> None:
         used = {d for v in ds.data_vars.values() for d in v.dims}
         ds = ds.drop_vars([k for k, v in ds.coords.items() if not set(v.dims) <= used])
         if ds.data_vars:
+            loaded(ds, node.path)
             groups[node.path] = values.normal(ds, node.path)
     attrs = {k: v for k, v in tree.attrs.items() if k != "host"}
     if "settings" in attrs:

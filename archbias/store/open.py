@@ -43,6 +43,24 @@ def open_study(path: str | Path) -> xr.DataTree:
     return tree.map_over_datasets(_plain)
 
 
+def loaded(node: xr.DataTree | xr.Dataset, where: object) -> None:
+    """Read all values of a node at once.
+
+    Raises:
+        InputError: they cannot be decoded, which their checksums do not tell when a stranger wrote
+            both.
+    """
+    try:
+        node.load()
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zarr's codecs raise whatever the damage leads them to
+        raise InputError(
+            f"the values of {where} cannot be read ({type(error).__name__}: {error}); "
+            f"{checksums.REMEDY}"
+        ) from error
+
+
 def _file(path: Path) -> xr.DataTree:
     wanted = "wanted numbers that `archbias export` wrote"
     if not path.exists():

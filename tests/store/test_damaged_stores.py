@@ -62,6 +62,25 @@ def test_tables_of_a_damaged_store_end_with_a_sentence(tmp_path, capsys):
     assert "Traceback" not in said
 
 
+def test_a_stranger_who_damages_a_chunk_and_its_checksum_gets_a_sentence(tmp_path, capsys):
+    place = made(tmp_path / "run") / "store.zarr"
+    tree = store.open_study(tmp_path / "run")
+    (place / "novelty/distance/c/0/0").write_bytes(b"no codec reads this")
+    (place / checksums.LIST).unlink()
+    (place / checksums.LIST).parent.rmdir()
+    checksums.write(place)
+    with pytest.raises(InputError, match="cannot be read"):
+        store.loaded(store.open_study(tmp_path / "run"), place)
+    assert cli.main(["tables", str(tmp_path / "run")]) == 2
+    assert cli.main(["export", str(tmp_path / "run"), str(tmp_path / "n.nc")]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert not (tmp_path / "n.nc").exists()
+    # what was opened before is a store that was written again
+    with pytest.raises(InputError, match="written again"):
+        tree["novelty/distance"].load()
+
+
 def test_every_bit_of_a_cell_and_an_export_counts(tmp_path):
     made(tmp_path / "run")
     store.publish(store.open_study(tmp_path / "run"), tmp_path / "n.nc")
@@ -227,3 +246,13 @@ def test_a_bad_header_is_one_sentence(model, header, said):
     for reader in (families.load, families.check):
         with pytest.raises(InputError, match=said):
             reader(model)
+
+
+def test_a_denoiser_has_the_same_bytes_whenever_it_is_saved(tmp_path):
+    """The entries of a header come in one order: their checksum in a cell is that of every run."""
+    fitted = FAMILIES["ideal"]().fit(ImageSet.from_array(torch.rand(3, 1, 4, 4) * 2 - 1))
+    found = set()
+    for _ in range(20):
+        families.save(fitted, tmp_path / "m.safetensors")
+        found.add((tmp_path / "m.safetensors").read_bytes())
+    assert len(found) == 1

@@ -98,6 +98,34 @@ def test_a_full_file_system_is_an_error_and_leaves_nothing(tmp_path):
         subprocess.run(["umount", str(mount)], check=True)
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from archbias.store import replacing
+
+with replacing(Path(sys.argv[1])) as part:
+    part.write_bytes(b"half")
+    print("writing", flush=True)
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    path = tmp_path / "report.html"
+    words = [sys.executable, "-c", KILLED, str(path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
+        assert living.stdout.readline() == b"writing\n"
+        store.write_text(path, "whole")
+        parts = [p.name for p in tmp_path.iterdir() if p != path]
+        assert len(parts) == 1  # not swept under a living writer
+        living.communicate(b"\n")
+    assert living.returncode == -9
+    assert len(list(tmp_path.iterdir())) == 2
+    store.write_text(path, "whole again")
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
 STUDY = """
 from dataclasses import dataclass
 import numpy as np, xarray as xr
