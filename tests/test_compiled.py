@@ -27,7 +27,7 @@ def test_a_process_that_can_keep_nothing_compiles_into_a_folder_of_its_own(tmp_p
     package = tmp_path / "archbias"
     package.mkdir()
     source = Path(archbias.__file__).parent
-    for name in ("__init__.py", "moved.py", "caches.py", "compiled.py"):
+    for name in ("__init__.py", "moved.py", "caches.py", "waiting.py", "compiled.py"):
         shutil.copy(source / name, package)
     script = tmp_path / "script.py"
     script.write_text(CODE, encoding="utf-8")
