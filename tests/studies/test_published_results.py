@@ -8,6 +8,7 @@ import pytest
 import archbias
 from archbias import study
 from archbias.metrics.intervals import bootstrap
+from archbias.study import replay, shipped
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -28,6 +29,43 @@ def test_score_machines(file):
     assert len(best) == 1
     assert best[0].startswith("bbels predicts")
     assert f"median r {bootstrap(r):.2f}" in best[0]
+
+
+def test_the_row_with_its_networks_is_that_of_the_readme():
+    folder = STUDIES / "score_machines"
+    tree, row = archbias.open_study(folder / "fashion_mnist.nc"), "fashion_mnist resnet"
+    r = tree["agreement"]["r"].sel(family=row)
+    shown = [
+        _short(bootstrap(r.sel(predictor=p).values))
+        for p in ("bbels", "ls", "wiener", "mean image", "replicate")
+    ]
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    line = f"| FashionMNIST | ResNet, zeros | **{shown[0]}** | {' | '.join(shown[1:])} | .94 |"
+    assert line in readme
+    assert row not in archbias.open_study(folder / "results.nc")["agreement"]["family"].values
+
+
+def _short(found) -> str:
+    """As the README writes it: .95 [.94, .96]."""
+    numbers = (
+        f"{v:.2f}".replace("0.", ".").replace("-", "−")
+        for v in (found.value, found.low, found.high)
+    )
+    return "{} [{}, {}]".format(*numbers)
+
+
+def test_what_is_shipped_is_whole_and_is_what_the_row_was_trained_as():
+    networks = shipped.Shipped(STUDIES / "score_machines")
+    assert [e["name"] for e in networks.entries] == [
+        "fashion_mnist resnet",
+        "fashion_mnist resnet replicate",
+    ]
+    assert networks.problems() == []
+    assert {e["images"]["terms"] for e in networks.entries} == {"MIT, Zalando SE 2017"}
+    found = {
+        r.file.name: r for r in replay.replays("score_machines", rows=["fashion_mnist resnet"])
+    }
+    assert found["fashion_mnist.nc"].rows == ("fashion_mnist resnet",)
 
 
 def test_unet_variants():
