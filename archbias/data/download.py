@@ -71,6 +71,8 @@ def get(
         target, staging = folder / file.name, folder / f".{file.name}.part"
         with filelock.FileLock(folder / f".{file.name}.lock"):
             if target.is_file() and pooch.hashes.hash_matches(target, file.hash):
+                # of a process that was killed after the last step but one
+                shutil.rmtree(staging, ignore_errors=True)
                 return target
             pull = _Resume(staging / "bytes", progress)
             whole = pooch.retrieve(

@@ -229,3 +229,11 @@ def test_the_command_line_fetches_from_a_mirror_and_prepares_a_crop(
     assert data.load("array", root=out).hash == data.load("digits", n=5, crop="none").hash
     assert cli.main(["data", "prepare", "digits", "--crop", "middle"]) == 2
     assert "unknown crop 'middle'" in capsys.readouterr().err
+
+
+def test_what_a_killed_download_left_beside_a_whole_file_goes(server, tmp_path):
+    """Killed between the rename and the removal of its folder."""
+    fetch(server, tmp_path)
+    (tmp_path / ".faces.zip.part").mkdir()
+    fetch(server, tmp_path)
+    assert not (tmp_path / ".faces.zip.part").exists()
