@@ -1,6 +1,6 @@
 """Images to fit denoisers to."""
 
-from .catalogue import describe, load, prepare, sources
+from .catalogue import at_hand, describe, load, prepare, sources
 from .download import fetch
 from .images import ImageSet
 from .manifest import Manifest
@@ -10,6 +10,7 @@ from .source import data_root
 __all__ = [
     "ImageSet",
     "Manifest",
+    "at_hand",
     "data_root",
     "describe",
     "duplicates",

@@ -187,6 +187,14 @@ def describe(name: str, root: str | Path | None = None) -> dict[str, str]:
     return told
 
 
+def at_hand(name: str, root: str | Path | None = None) -> str:
+    """Whether a set can be loaded, in one line; embedded images are not read for it."""
+    about = named(name)
+    if root is None and about.embedded:
+        return f"{about.embedded_count} images, bundled"
+    return _at_hand(about, root)[0]
+
+
 def _at_hand(about: Source, root: str | Path | None) -> tuple[str, Listing | None]:
     if about.manual and root is None:
         return about.manual, None

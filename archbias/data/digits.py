@@ -33,4 +33,5 @@ SOURCE = Source(
     cite="Alpaydin & Kaynak, Optical recognition of handwritten digits, UCI 1998",
     find=find,
     embedded=embedded,
+    embedded_count=1797,
 )

@@ -37,6 +37,7 @@ SOURCE = Source(
     cite="Xiao, Rasul & Vollgraf, Fashion-MNIST, arXiv 1708.07747",
     find=find,
     embedded=bundled,
+    embedded_count=1000,
     files=(
         File(
             "train-images-idx3-ubyte.gz",

@@ -40,6 +40,7 @@ class Source:
     summary, licence, home, cite: one line each.
     find: a folder or file -> its listing, or None when nothing of this set is there.
     embedded: the listing that needs no files, where there is one.
+    embedded_count: how many images that holds.
     files: what `fetch` downloads.
     crop: the usual crop, "centre" or "none".
     manual: how to get it, where `fetch` cannot.
@@ -52,6 +53,7 @@ class Source:
     cite: str
     find: Callable[[Path], Listing | None] = field(repr=False)
     embedded: Callable[[], Listing] | None = field(default=None, repr=False)
+    embedded_count: int = 0
     files: tuple[File, ...] = ()
     crop: str = "none"
     manual: str = ""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 STEPS, LONG = 4, 2.0  # timed steps, and the seconds after which no further one is begun
+COMPARED = ("float32", "bf16")
 GAIN = 0.9  # another precision must take less than this of float32's time
 _known: dict[str, float] = {}
 
@@ -55,13 +56,26 @@ def step_seconds(
         classes: labels it is told, for `class_labels=True`.
     """
     spec = replace(spec, train=replace(spec.train, seed=0, steps=STEPS + 1))
-    key = hashlib.sha256(f"{machine(device)} {spec!r} {shape} {classes}".encode()).hexdigest()[:24]
+    key = _key(spec, shape, classes, device)
     if key not in _known:
         _known.update(_kept())
     if key not in _known:
         _known[key] = _timed(spec, shape, classes, device)
         _keep()
     return _known[key]
+
+
+def is_timed(spec: Network, shape: tuple[int, int, int], *, device: str = "cpu") -> bool:
+    """Whether `faster_precision` of this network would answer without a training step."""
+    kept = _kept() | _known
+    spec = replace(spec, train=replace(spec.train, seed=0, steps=STEPS + 1))
+    each = [replace(spec, train=replace(spec.train, precision=p)) for p in COMPARED]
+    return all(_key(s, shape, 0, device) in kept for s in each)
+
+
+def _key(spec: Network, shape: tuple[int, int, int], classes: int, device: str) -> str:
+    text = f"{machine(device)} {spec!r} {shape} {classes}"
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def training_seconds(
@@ -87,7 +101,7 @@ def faster_precision(
             classes=classes,
             device=device,
         )
-        for p in ("float32", "bf16")
+        for p in COMPARED
     }
     return "bf16" if seconds["bf16"] < GAIN * seconds["float32"] else "float32", seconds
 
@@ -112,7 +126,7 @@ def settled(
             choice = json.loads(file.read_text(encoding="utf-8"))["precision"]
         except (ValueError, LookupError, TypeError):
             choice = None  # damaged: chosen again
-    if choice not in ("float32", "bf16"):
+    if choice not in COMPARED:
         choice, seconds = faster_precision(spec, shape, classes=classes, device=runtime.device)
         if file is not None:
             from ..store import write_text  # here, since it brings xarray

@@ -637,3 +637,9 @@ def test_unknown_names_and_settings():
     refused("positive integer", name="fashion_mnist", size=0)
     with pytest.raises(InputError, match="distinct ids"):
         ImageSet.from_array(torch.zeros(2, 1, 3, 3), ids=["a", "a"])
+
+
+@pytest.mark.parametrize("name", data.sources())
+def test_what_is_at_hand_is_said_alike_without_reading_it(name, tmp_path):
+    for root in (None, tmp_path):
+        assert data.at_hand(name, root) == data.describe(name, root)["at_hand"]

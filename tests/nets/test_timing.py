@@ -1,12 +1,14 @@
 """What a step takes and which precision is faster: kept, chosen once, recorded in the denoiser."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
-from archbias import families, seeds
+from archbias import cli, families, seeds
 from archbias.data import ImageSet
 from archbias.denoise import Runtime
 from archbias.errors import InputError
@@ -64,6 +66,37 @@ def test_a_timing_is_kept_for_the_machine_and_the_network(alone, monkeypatch):
     monkeypatch.setattr(timing, "machine", lambda device: "another")
     timing.step_seconds(spec, SHAPE)
     assert len(calls) == 3
+
+
+def test_doctor_tells_the_precision_that_was_timed_and_trains_only_when_asked(
+    alone, monkeypatch, capsys
+):
+    seconds, calls = {"float32": 0.25, "bf16": 0.125}, []
+    monkeypatch.setattr(
+        timing, "_timed", lambda spec, *a: calls.append(a) or seconds[spec.train.precision]
+    )
+    assert cli.main(["doctor"]) == 0
+    assert "`archbias doctor --time`" in capsys.readouterr().out
+    assert calls == []
+    assert cli.main(["doctor", "--time"]) == 0
+    timed = capsys.readouterr().out
+    assert "bf16 trains faster here" in timed
+    assert "float32 250 ms, bf16 125 ms" in timed
+    timing._known.clear()  # another process
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().out == timed
+    assert len(calls) == 2
+
+
+def test_doctor_imports_no_package_to_ask_for_its_version(alone):
+    script = (
+        "import sys; from archbias import cli; cli.main(['doctor']); "
+        "print({'sklearn', 'scipy', 'numba', 'diffusers', 'xarray', 'pandas'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize("found", ["{", "[1]", '{"a": "b"}', '{"a": null}'])
