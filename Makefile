@@ -1,13 +1,14 @@
 # make quickstart   set up, run the main study on the bundled images, leave figures in runs/quickstart
-# make test         set up, lint, check the import contract, run every test
+# make test         set up, lint, check types and the import contract, run every test
 # make docs         the site, into runs/site/index.html; warnings are errors
 # make lab          JupyterLab on the notebooks
+# make release      set up, build wheel and sdist into dist/, check them, install and try the wheel
 # make bench        measure the speed claims, into runs/benchmarks; what is published lies in benchmarks/results
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test docs lab bench clean
+.PHONY: quickstart test docs lab release bench clean
 
 quickstart: $(VENV)/.ready
 	$(BIN)/archbias run studies/families --out runs/quickstart
@@ -16,6 +17,7 @@ quickstart: $(VENV)/.ready
 test: $(VENV)/.ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
@@ -25,6 +27,9 @@ docs: $(VENV)/.ready-docs
 
 lab: $(VENV)/.ready-lab
 	$(BIN)/jupyter lab notebooks
+
+release: $(VENV)/.ready-release
+	$(BIN)/python tests/package/release.py
 
 bench: $(VENV)/.ready
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
@@ -42,6 +47,10 @@ $(VENV)/.ready-test: $(VENV)/.ready
 
 $(VENV)/.ready-docs: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
+$(VENV)/.ready-release: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[release]"
 	touch $@
 
 $(VENV)/.ready-lab: $(VENV)/.ready

@@ -9,7 +9,10 @@ law = archbias.distributions.generated_by(denoiser, sigmas)  a generated distrib
     known
 """
 
+from __future__ import annotations
+
 from importlib import import_module
+from typing import Any
 
 from . import moved
 
@@ -58,7 +61,7 @@ _MODULES = [
 __all__ = [*_FROM, *_MODULES]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Names of the package on first use, so that `import archbias` stays quick."""
     if name in _FROM:
         return getattr(import_module(f"archbias.{_FROM[name]}"), name)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from . import data, plots, seeds
@@ -114,7 +115,7 @@ class Copies:
             )
         return text + "."
 
-    def wall(self):
+    def wall(self) -> Figure:
         """The samples most like one image, each beside it, as a figure."""
         order = _ratio(self.near).argsort(stable=True)
         order = order[self.near.index[order] >= 0][:SHOWN]

@@ -18,9 +18,9 @@ import functools
 import html
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ from .waiting import told
 
 if TYPE_CHECKING:
     from .data import ImageSet
+
+Kind = TypeVar("Kind", bound="Spec")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ class Spec(abc.ABC):
     @abc.abstractmethod
     def rebuild(self, state: dict[str, Tensor]) -> Denoiser:
         """The denoiser whose `state()` this is."""
+
+
+def changed(spec: Kind, **settings: Any) -> Kind:
+    """The spec with other settings, whatever family it is of."""
+    return replace(spec, **settings)
 
 
 def plain(value: Any) -> Any:

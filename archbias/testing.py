@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import is_dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -126,7 +127,7 @@ def refuses_bad_input(denoiser: Denoiser, images: ImageSet) -> None:
     ):
         said = ""
         try:
-            denoiser(bad, sigma)
+            denoiser(bad, cast(Any, sigma))
         except InputError as error:
             said = str(error)
         assert "must" in said, f"wanted {tuple(bad.shape)} {bad.dtype} at {sigma} refused in words"

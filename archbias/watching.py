@@ -134,7 +134,17 @@ class Watch:
     """
 
     def __init__(
-        self, images, held_out, folder, adapt, theories, asked, times, budget, device, clock
+        self,
+        images: ImageSet,
+        held_out: ImageSet | None,
+        folder: Path,
+        adapt: Callable[..., Denoiser] | None,
+        theories: Mapping[str, Spec],
+        asked: dict[str, Any],
+        times: Callable[[int], bool],
+        budget: tuple[float, float],
+        device: str,
+        clock: Callable[[], float],
     ):
         self.images, self.held_out, self.folder = images, held_out, folder
         self._adapt, self._theories, self._asked = adapt, theories, asked
@@ -247,7 +257,7 @@ class Watch:
                 made[name] = self._draw(theory)
             self.theories_took = self._aside = self._clock() - start
             values = torch.stack(list(made.values())).numpy()
-            variables = {"prediction": (("predictor", *DIMS[1:]), values)}
+            variables: dict[str, tuple] = {"prediction": (("predictor", *DIMS[1:]), values)}
             took = about("time all theories took", "s")
             variables["theories_seconds"] = ((), self.theories_took, took)
             ds = xr.Dataset(
@@ -308,11 +318,16 @@ class Watch:
         return xr.Dataset(variables, coordinates)
 
     def _attributes(self) -> dict[str, str | int]:
-        about_run = {"study": "watch", "question": "What does a network draw as it learns?"}
+        about_run: dict[str, str | int] = {
+            "study": "watch",
+            "question": "What does a network draw as it learns?",
+        }
         return about_run | {"version": __version__, "settings": json.dumps(self._asked)}
 
 
-def _dataset(name: str, dims: tuple, values: np.ndarray, step: int, words: dict | None):
+def _dataset(
+    name: str, dims: tuple, values: np.ndarray, step: int, words: dict | None
+) -> xr.Dataset:
     coordinates = {"step": [step]} | (
         {"seed": np.arange(values.shape[1])} if "seed" in dims else {}
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -115,12 +115,14 @@ class Adapted(Spec):
 class AdaptedDenoiser(Denoiser):
     """D from what a model predicts; a module's parameters follow the dtype and device of y."""
 
+    spec: Adapted
+
     def __init__(
         self,
         spec: Adapted,
         shape: tuple[int, int, int],
         classes: int,
-        call: Callable[[Callable | None, Tensor, Tensor, Tensor | None], object],
+        call: Callable[[Any, Tensor, Tensor, Tensor | None], object],
         model: Frozen | None,
     ):
         super().__init__(spec, shape, {} if model is None else model.tensors)
@@ -265,7 +267,7 @@ def from_callable(
         raise InputError(
             f"wanted a function of (y, sigma), got {type(model).__name__}; give the model itself"
         )
-    name = name or getattr(model, "__name__", type(model).__name__)
+    name = name or str(getattr(model, "__name__", type(model).__name__))
     spec = _spec(name, predicts, input, level, scale, shift, repeat, levels, classes, null, clip)
     tell = _teller(level)
 
@@ -276,14 +278,15 @@ def from_callable(
     return AdaptedDenoiser(spec, shape, classes, call, None)
 
 
-def taken(out: object, output: str | int | None) -> object:
+def taken(out: Any, output: str | int | None) -> Any:
     """The tensor in what a model returned: the named part, or the `sample` of an object."""
     if output is None:
         return (
             out["sample"] if type(out) is dict and "sample" in out else getattr(out, "sample", out)
         )
     try:
-        return out[output] if isinstance(out, tuple | list | dict) else getattr(out, str(output))
+        held = isinstance(out, tuple | list | dict)
+        return cast(Any, out)[output] if held else getattr(out, str(output))
     except (LookupError, AttributeError, TypeError):
         raise InputError(
             f"wanted the part {output!r} of what the model returns, got {type(out).__name__} "
@@ -298,7 +301,17 @@ def _teller(level: str | Level | None) -> Level | None:
 
 
 def _spec(
-    name, predicts, input, level, scale, shift, repeat, levels, classes, null, clip
+    name: str,
+    predicts: str,
+    input: str,
+    level: str | Level | None,
+    scale: float,
+    shift: float,
+    repeat: int,
+    levels: tuple[float, float] | None,
+    classes: int,
+    null: int | None,
+    clip: float | None,
 ) -> Adapted:
     if null is not None and not (isinstance(null, int) and 0 <= null < classes):
         raise InputError(
@@ -307,10 +320,12 @@ def _spec(
     told = "nothing" if level is None else level if isinstance(level, str) else repr(level)
     if callable(level) and hasattr(level, "__name__"):
         told = "a function of sigma" if level.__name__ == "<lambda>" else level.__name__
-    if levels is None and hasattr(level, "range"):
-        levels = tuple(v / (scale * math.sqrt(repeat)) for v in level.range)
+    if levels is None and (span := getattr(level, "range", None)) is not None:
+        low, high = (v / (scale * math.sqrt(repeat)) for v in span)
+        levels = low, high
+    if levels is not None:
+        levels = float(levels[0]), float(levels[1])
     return Adapted(
         model=name, predicts=predicts, input=input, told=told, scale=scale, shift=shift,
-        repeat=repeat, levels=None if levels is None else tuple(map(float, levels)), null=null,
-        clip=clip,
+        repeat=repeat, levels=levels, null=null, clip=clip,
     )  # fmt: skip

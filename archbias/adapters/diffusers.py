@@ -122,6 +122,8 @@ def to_diffusers(denoiser: Denoiser, scheduler: Any) -> nn.Module:
 
 
 class _UNet(nn.Module):
+    levels: Tensor
+
     def __init__(self, denoiser: Denoiser, scheduler: Any):
         super().__init__()
         channels, height, width = denoiser.shape

@@ -14,6 +14,7 @@ import inspect
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,13 +50,13 @@ class Frozen:
         # a script takes no other tensors in a call: one copy for each dtype and device
         key = (y.dtype, y.device)
         if key not in self._scripts:
-            self._scripts[key] = _script(self.module).to(device=y.device, dtype=y.dtype)
+            self._scripts[key] = _script(cast(Any, self.module)).to(device=y.device, dtype=y.dtype)
         return self._scripts[key]
 
     def takes(self, inputs: int, remedy: str) -> None:
         """An InputError unless the network can be called with so many inputs."""
         if self.scripted:
-            own = self.module.forward.schema.arguments[1:]
+            own = cast(Any, self.module).forward.schema.arguments[1:]
             fits = sum(not a.has_default_value() for a in own) <= inputs <= len(own)
         else:
             try:
@@ -76,7 +77,7 @@ def _bare(module: nn.Module) -> nn.Module:
         if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             module = module.module
         elif hasattr(module, "_orig_mod"):  # torch.compile
-            module = module._orig_mod
+            module = cast(nn.Module, module._orig_mod)
         else:
             return module
 

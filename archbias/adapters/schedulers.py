@@ -114,7 +114,7 @@ def flow_steps(scheduler: Any) -> int | None:
     """The number of training steps of a flow-matching scheduler that tells u times it; None for
     another.
     """
-    count = getattr(getattr(scheduler, "config", None), "num_train_timesteps", None)
+    count: Any = getattr(getattr(scheduler, "config", None), "num_train_timesteps", None)
     if getattr(scheduler.config, "use_flow_sigmas", False):
         return count
     if getattr(scheduler, "alphas_cumprod", None) is not None or not hasattr(

@@ -7,10 +7,10 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 
 from .. import __version__
-from .shared import out, path
+from .shared import Command, out, path
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("doctor", _doctor, "versions, device, threads, precision, data at hand")
     p.add_argument("--root", type=path, help="a data folder to look into")

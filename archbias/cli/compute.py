@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.markup import escape
 from rich.table import Table
 
 from ..errors import InputError
 from .look import draw, summary
-from .shared import changes_of, err, out, path
+from .shared import Command, changes_of, err, out, path
+
+if TYPE_CHECKING:
+    from ..study import Study
+    from ..study.runner import Listener
+    from .progress import Bars
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("run", _run, "compute a study: what is missing, then store, figures, summary")
     p.add_argument(
@@ -65,14 +71,14 @@ def _run(a: argparse.Namespace) -> int:
     return carried_out(study, settings, folder, a)
 
 
-def carried_out(study, settings, folder: Path, a: argparse.Namespace) -> int:
+def carried_out(study: Study, settings: Any, folder: Path, a: argparse.Namespace) -> int:
     """Compute the study, or print its plan; draw and sum up what is whole; the exit code."""
     from .. import study as studies
 
     if a.dry_run:
         return _plan(study, settings, folder)
     _check_device(a.device)
-    listener = studies.Quiet() if a.quiet else _bars()
+    listener: Listener = studies.Quiet() if a.quiet else _bars()
     start = time.perf_counter()
     if a.workers is not None or a.cluster is not None:
         from ..study import cluster
@@ -95,7 +101,7 @@ def carried_out(study, settings, folder: Path, a: argparse.Namespace) -> int:
             )
     if not state.failed and not state.waiting:
         draw(folder, study.folder, "notebook", None, ("png", "pdf"), a.quiet)
-        summary(folder, study.folder)
+        summary(folder, cast(Path, study.folder))
     if not a.quiet:
         spent = time.perf_counter() - start
         err.print(f"{len(state.done)} cells in {folder}, {spent:.0f} s", markup=False)
@@ -108,7 +114,7 @@ def carried_out(study, settings, folder: Path, a: argparse.Namespace) -> int:
     return 1 if state.failed or state.waiting else 0
 
 
-def _bars():
+def _bars() -> Bars:
     from .progress import Bars
 
     return Bars()
@@ -133,7 +139,7 @@ def _check_device(device: str) -> None:
         ) from None
 
 
-def _plan(study, settings, folder: Path) -> int:
+def _plan(study: Study, settings: Any, folder: Path) -> int:
     from .. import study as studies
 
     cells = study.plan(settings)

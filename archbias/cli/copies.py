@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .shared import out
+from .shared import Command, out
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("copies", _copies, "which samples of a folder copy images of another")
     p.add_argument("samples", type=Path, metavar="SAMPLES", help="a folder, or .npz .npy .zarr")

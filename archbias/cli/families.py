@@ -14,11 +14,12 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, nearest
-from .shared import out
+from .shared import Command, out
 
 PACKAGE = Path(__file__).parents[1]
 GROUPS = {
@@ -49,7 +50,7 @@ class Family:
     settings: tuple[Setting, ...]
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("list", _list, "the denoiser families; list NAME shows one's settings")
     p.add_argument("name", nargs="?", metavar="NAME")
@@ -84,7 +85,7 @@ def _list(a: argparse.Namespace) -> int:
 def families() -> dict[str, Family]:
     """Every family by name: those of the package from its source, others by their entry points."""
     registry = _module(PACKAGE / "families.py")
-    table = next(
+    table: Any = next(
         node.value
         for node in registry.body
         if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "FAMILIES"
@@ -101,7 +102,7 @@ def families() -> dict[str, Family]:
     return found
 
 
-def _imported(entry) -> Family:
+def _imported(entry: EntryPoint) -> Family:
     from dataclasses import fields
 
     try:
@@ -135,7 +136,11 @@ def _class(name: str, file: Path) -> tuple[Path, ast.ClassDef]:
 
 def _constant(cls: ast.ClassDef, name: str) -> str:
     for node in cls.body:
-        if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == name:
+        if (
+            isinstance(node, ast.AnnAssign)
+            and getattr(node.target, "id", "") == name
+            and node.value
+        ):
             return ast.literal_eval(node.value)
     return ""
 
@@ -148,7 +153,7 @@ def _settings(name: str, file: Path) -> Iterator[Setting]:
         described |= _entries(ast.get_docstring(cls) or "")
         for node in cls.body:
             if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node.annotation):
-                field = node.target.id
+                field = ast.unparse(node.target)
                 default = ast.unparse(node.value) if node.value else "required"
                 ordered[field] = Setting(field, ast.unparse(node.annotation), default, "")
     for field, setting in ordered.items():

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from ..errors import InputError, nearest
-from .shared import out, path
+from .shared import Command, out, path
+
+if TYPE_CHECKING:
+    from ..data.near import Duplicates
 
 SHOWN = 20  # groups of duplicates that are printed
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("data", _data, "image sets: list | show NAME | fetch NAME | prepare NAME")
     p.add_argument("action", choices=["list", "show", "fetch", "prepare"])
@@ -67,7 +71,7 @@ def _data(a: argparse.Namespace) -> int:
     return 0
 
 
-def _duplicates(found) -> None:
+def _duplicates(found: Duplicates) -> None:
     """The groups of images that repeat each other, the nearest first."""
     out.print(found.finding, markup=False)
     for group in found.groups[:SHOWN]:

@@ -7,13 +7,17 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import InputError
 from .look import findings
-from .shared import changes_of, err, out, path
+from .shared import Command, changes_of, err, out, path
+
+if TYPE_CHECKING:
+    from ..judging import Judged
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("judge", _judge, "any network: is it a denoiser, which theory predicts it?")
     p.add_argument(
@@ -60,7 +64,7 @@ def _judge(a: argparse.Namespace) -> int:
         )
     code = carried_out(study, settings, a.out, a)
     if code and not a.dry_run:  # what failed must not hide what was found
-        findings(a.out, study.folder)
+        findings(a.out, cast(Path, study.folder))
     if not a.dry_run:
         out.print(f"wrote {report.write(a.out, study.folder)}", markup=False)
     return code
@@ -79,18 +83,21 @@ def _asked(a: argparse.Namespace) -> dict[str, object]:
     return asked | {"data": _images(a)}
 
 
-def _images(a: argparse.Namespace):
+def _images(a: argparse.Namespace) -> Judged:
     from .. import data, networks
     from ..judging import Judged
     from ..judging.images import kind_of
 
     if a.n is not None and a.n < 1:
         raise InputError(f"wanted at least one image, got --n {a.n}; leave it out for all")
-    given = {"other": a.unseen, "held_out": a.held_out}
+    given: dict[str, Any] = {"other": a.unseen, "held_out": a.held_out}
     if a.target in networks.names():
         about = networks.entry(a.target)
         side = None if about.size is None else about.size[0]
-        known = {"name": "celeba" if "celeba" in a.target else "mnist", "like": a.target}
+        known: dict[str, Any] = {
+            "name": "celeba" if "celeba" in a.target else "mnist",
+            "like": a.target,
+        }
         return Judged(root=a.images, n=a.n or 1000, size=side, **known, **given)
     if a.images is None:
         raise InputError(
@@ -106,7 +113,7 @@ def _images(a: argparse.Namespace):
     return Judged(n=n, size=a.size, **known, **given)
 
 
-def _of_the_network(settings) -> dict[str, object]:
+def _of_the_network(settings: Any) -> dict[str, object]:
     """What the settings record of the network itself: its fingerprint, whether it takes labels."""
     from ..judging.settings import subject
     from ..judging.target import fingerprint

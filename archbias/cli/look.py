@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import InputError
-from .shared import err, out, path, study_folder
+from .shared import Command, err, out, path, study_folder
 
 STUDY = "the study's folder, when it did not come with archbias"
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("status", _status, "where a run stands")
     p.add_argument("folder", type=path, metavar="RUN")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
-from .shared import out
+from .shared import Command, out
 
 TEMPLATES = Path(__file__).parents[1] / "templates" / "new"
 # kind: the files to write, and the templates they come from
@@ -39,7 +39,7 @@ FILES = {
 }
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("new", _new, "write a family, theory, metric, study or package to fill in")
     p.add_argument("kind", choices=list(FILES))

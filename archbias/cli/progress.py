@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
 from rich.progress import (
     BarColumn,
     Progress,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -12,6 +16,9 @@ from rich.progress import (
 )
 
 from .shared import err
+
+if TYPE_CHECKING:
+    from ..study import Cell
 
 
 class Bars:
@@ -29,7 +36,7 @@ class Bars:
             console=err,
             transient=False,
         )
-        self.inner: dict[str, int] = {}
+        self.inner: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
         self.bars.start()
@@ -38,15 +45,18 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
 
-    def start(self, cells, done) -> None:
+    def start(self, cells: Sequence[Cell], done: Sequence[str]) -> None:
         self.cost = {c.name: c.seconds for c in cells}
         total, spent = sum(self.cost.values()), sum(self.cost[n] for n in done)
         self.all = self.bars.add_task(
-            "all cells", total=total, completed=spent, note=f"{len(done)} of {len(cells)}"
+            "all cells",
+            total=total,
+            completed=cast(Any, spent),
+            note=f"{len(done)} of {len(cells)}",
         )
         self.count, self.total = len(done), len(cells)
 
-    def begin(self, cell) -> None:
+    def begin(self, cell: Cell) -> None:
         self.now = cell.name
         self.base = self.bars.tasks[self.all].completed
         self.inner[cell.name] = self.bars.add_task(cell.name, total=None, note="")
@@ -57,7 +67,7 @@ class Bars:
             self.all, completed=self.base + self.cost[self.now] * min(1.0, done / max(total, 1e-9))
         )
 
-    def end(self, cell, error) -> None:
+    def end(self, cell: Cell, error: BaseException | None) -> None:
         task = self.inner.pop(cell.name)
         self.bars.remove_task(task)
         self.count += 1

@@ -7,12 +7,12 @@ import textwrap
 from pathlib import Path
 
 from ..errors import InputError
-from .shared import out
+from .shared import Command, out
 
 ACTIONS = ["list", "show", "fetch", "check"]
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("networks", _networks, "other people's: list | show NAME | fetch NAME | check NAME")
     p.add_argument("action", choices=ACTIONS)

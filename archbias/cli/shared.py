@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,9 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..study.settings import Given
+
+# adds a command: name, what carries it out, help in one line
+Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
 out = Console(highlight=False, soft_wrap=True)  # answers
 err = Console(stderr=True, highlight=False, soft_wrap=True)  # progress and messages

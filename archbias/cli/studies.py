@@ -11,10 +11,10 @@ from rich.table import Table
 
 from ..bundled import known
 from ..errors import InputError, nearest
-from .shared import out, path
+from .shared import Command, out, path
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("studies", _studies, "bundled studies: list | show NAME | copy NAME FOLDER")
     p.add_argument("action", choices=["list", "show", "copy"])

@@ -6,19 +6,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import InputError
-from .shared import changes_of, err, out, path
+from .shared import Command, changes_of, err, out, path
 
 if TYPE_CHECKING:
     from ..study.difference import Difference, Quantity
     from ..study.replay import Replayed
+    from ..study.runner import Listener
+    from ..study.verify import Verdict
 
 SHOWN = 40  # quantities that differ, unless all are asked for
 
 
-def add(command) -> None:
+def add(command: Command) -> None:
     """The commands of this file."""
     p = command("verify", _verify, "every file of a run against its checksum; reads only")
     p.add_argument(
@@ -71,7 +73,7 @@ def _verify(a: argparse.Namespace) -> int:
     return _whole(verify(a.path))
 
 
-def _whole(verdict) -> int:
+def _whole(verdict: Verdict) -> int:
     for problem in verdict.problems:
         out.print(f"{problem.path}: {problem.what}", markup=False)
         out.print(f"    mend it: {problem.remedy}", markup=False)
@@ -84,7 +86,7 @@ def _replay(a: argparse.Namespace) -> int:
     from ..study import replay, verify
 
     study = studies.load(a.path)
-    verdict = verify.verify(study.folder)
+    verdict = verify.verify(cast(Path, study.folder))
     if not verdict.whole:
         return _whole(verdict)
     tolerance = replay.TOLERANCE if a.tolerance is None else a.tolerance
@@ -112,7 +114,7 @@ def _replay(a: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _listener(quiet: bool):
+def _listener(quiet: bool) -> Listener:
     from .. import study as studies
     from .progress import Bars
 

@@ -36,7 +36,7 @@ class TorchLaw(Distribution):
         """(C, H, W) variance of each pixel."""
         return self.law.covariance.diagonal().reshape(self.law.shape)
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """(*sample_shape, C, H, W): what the sampler makes of noise from torch's random state."""
         shape = torch.Size(sample_shape)
         noise = torch.randn(shape.numel(), *self.law.shape, dtype=torch.float64)

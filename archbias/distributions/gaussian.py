@@ -44,7 +44,7 @@ from ..denoise import Denoiser
 from ..errors import InputError
 from ..linalg import Circulant, Dense, LowRank, Operator
 from ..regressions.bottleneck import LinearBottleneck
-from ..regressions.linear import Convolution, Equivariant, LinearDenoiser, LocalConvolution, Wiener
+from ..regressions.linear import Convolution, LinearDenoiser, LocalConvolution, Wiener
 from .base import OFF, GeneratedDistribution, generated_by, source_of
 
 DENSE = 2**31  # bytes a d x d covariance may take where no cheaper form exists
@@ -68,7 +68,8 @@ class Gaussian(GeneratedDistribution):
         sampler: Callable[[Tensor], Tensor],
         source: str = "",
     ):
-        self.shape, self.source = tuple(mean.shape), source
+        c, h, w = mean.shape
+        self.shape, self.source = (c, h, w), source
         self._mean, self._covariance, self._sampler = mean.to(torch.float64), covariance, sampler
 
     @property
@@ -101,8 +102,9 @@ class Gaussian(GeneratedDistribution):
     @property
     def form(self) -> str:
         """The covariance's form, without computing one that has not been asked for."""
-        known = isinstance(self._covariance, Operator)
-        return f"covariance {self._covariance.form}" if known else "covariance made when asked for"
+        if isinstance(self._covariance, Operator):
+            return f"covariance {self._covariance.form}"
+        return "covariance made when asked for"
 
     def _log_prob(self, x: Tensor) -> Tensor:
         away = (x - self.mean).flatten(1)
@@ -137,10 +139,10 @@ def limit(denoiser: LinearDenoiser | LinearBottleneck, sigma_max: float = math.i
         scale = (lam / (1 + lam / sigma_max**2)).sqrt()
         return _wiener(denoiser, scale, 0.0, scale / sigma_max, 0.0, source)
     if isinstance(denoiser, Convolution):
-        local, colours = isinstance(denoiser, LocalConvolution), denoiser.shape[0] > 1
-        scale = (_magnus if local and colours else _geometric if local else _stationary)(
-            denoiser, sigma_max
-        )
+        if isinstance(denoiser, LocalConvolution):
+            scale = (_magnus if denoiser.shape[0] > 1 else _geometric)(denoiser, sigma_max)
+        else:
+            scale = _stationary(denoiser, sigma_max)
         return _convolution(denoiser, scale, scale[0, 0].real / sigma_max, source)
     raise LookupError(
         f"no continuous limit is known for {denoiser.spec!r}: its maps at different noise levels "
@@ -261,7 +263,7 @@ def _convolution(
     return Gaussian(mean, Circulant(scale @ scale.mH), sampler, source)
 
 
-def _stationary(denoiser: Equivariant, sigma_max: float) -> Tensor:
+def _stationary(denoiser: Convolution, sigma_max: float) -> Tensor:
     """s_0 M (H, W, C, C) of the continuous flow of the full-width convolution."""
     state = denoiser.state()
     values, vectors = state["values"], torch.view_as_complex(state["vectors"])
@@ -272,7 +274,7 @@ def _geometric(denoiser: LocalConvolution, sigma_max: float) -> Tensor:
     """s_0 M (H, W, 1, 1) of the continuous flow of a local convolution on one channel, by the
     formula on top.
     """
-    k, (_, h, w) = denoiser.spec.window, denoiser.shape
+    k, (_, h, w) = denoiser.spec.side, denoiser.shape
     l, q = (
         denoiser.state()["values"].clamp_min(torch.finfo(torch.float64).tiny),
         denoiser.state()["vectors"],

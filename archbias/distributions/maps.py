@@ -304,7 +304,9 @@ class Sheet:
 
 
 @njit(cache=True)
-def _scan(x, at, query, triangle, inside):
+def _scan(
+    x: np.ndarray, at: np.ndarray, query: np.ndarray, triangle: np.ndarray, inside: np.ndarray
+) -> int:
     """Points x (n, 2), ascending in x[:, 0], against triangles at (m, 3, 2); returns how many hits,
     writes as many as fit.
     """

@@ -29,6 +29,7 @@ from ..errors import InputError
 from ..metrics.agreement import pearson_r
 from ..plots.colors import heat
 from ..plots.grid import picture
+from ..store.open import variable
 from .tiles import Tiles, bits, packed, png
 
 PIXEL = ("channel", "row", "column")
@@ -201,10 +202,10 @@ def _parts(tree: xr.DataTree, group: str = "images") -> Iterator[tuple[str, Part
         predicted: dict[str, xr.DataArray] = {}
         for kind in ("predictions", "references"):
             if kind in tree.children and "prediction" in tree[kind]:
-                values = tree[kind]["prediction"]
+                values = variable(tree, f"{kind}/prediction")
                 predicted |= {str(p): values.sel(predictor=p) for p in values["predictor"].values}
         near = tree["novelty"].to_dataset() if "novelty" in tree.children else xr.Dataset()
-        yield group, (tree["samples"]["sample"], predicted, near)
+        yield group, (variable(tree, "samples/sample"), predicted, near)
         return
     for name, child in tree.children.items():
         yield from _parts(child, name)
@@ -231,7 +232,7 @@ def _frame(
     gap = None
     if x is not None and p is not None:
         words[1] = f"{other}: r {_r(x, p)}"
-        gap = heat(np.abs(x - p).mean("channel").transpose("row", "column").values, 0, 1, "cividis")
+        gap = heat(abs(x - p).mean("channel").transpose("row", "column").values, 0, 1, "cividis")
         words[3] = f"root mean square {float(np.sqrt(np.square(x - p).mean())):.2f}"
     shown = [None if v is None else picture(v.transpose(*PIXEL).values) for v in (x, p, n)]
     return [*shown, gap], words

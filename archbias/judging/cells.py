@@ -13,6 +13,7 @@ blanked     another cell without what it says of unseen images, where none are k
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from ..store import about
 from ..study import Cell, Work, cards
 from ..study.crossed import Row, costs
 from ..study.strangers.seen import looks
+from .images import Held, Judged
 from .settings import Settings, Subject
 from .trial import TRIED
 
@@ -37,11 +39,17 @@ CARD = "read off the card"
 FRACTION = 0.9  # of the Jacobian's energy, that the window of the card's proposal holds
 
 
+def known(row: Row) -> Judged | Held:
+    """The images of a judged network, which know whether any are unseen."""
+    return cast(Judged | Held, row.images_of)
+
+
 def tried(row: Row, network: Subject) -> Cell:
     """The conventions that were tried, best first."""
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         found = network.trial()
+        assert found is not None  # this cell is planned only where conventions were tried
         names = [str(way) for way in found.conventions]
         score = about("mean over levels of ln(error / that of an answer that knows nothing)")
         error = about("mean squared error per pixel on noisy images", "squared pixel value")
@@ -66,7 +74,7 @@ def healthy(row: Row, settings: Settings, call: float) -> Cell:
         # the filter has not seen the training images it is judged on, the ideal denoiser has
         rest = ImageSet.from_array(images.images[count:])
         kinds = {"training": (images.subset(count), rest)}
-        if row.images_of.knows_unseen:
+        if known(row).knows_unseen:
             kinds["unseen"] = (row.images_of.unseen(count), images)
         errors = np.full((len(kinds), len(DENOISERS), len(sigmas), count), np.nan)
         for k, (judged, told) in enumerate(kinds.values()):
@@ -84,7 +92,7 @@ def healthy(row: Row, settings: Settings, call: float) -> Cell:
             work.runtime.progress(k + 1, len(kinds) + 1, f"{row}: health")
         return {"health": _health(row, list(kinds), sigmas.tolist(), errors, images)}
 
-    kinds = 1 + row.images_of.knows_unseen
+    kinds = 1 + known(row).knows_unseen
     seconds = 3 + kinds * settings.health_levels * settings.health_images * (call + 2e-3)
     return Cell(row.cell("health"), run, seconds=seconds)
 
@@ -147,7 +155,7 @@ def copied(row: Row) -> Cell:
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         x = row.samples(work)
-        new = row.images_of.unseen(1000) if row.images_of.knows_unseen else None
+        new = row.images_of.unseen(1000) if known(row).knows_unseen else None
         enough = new is not None and len(new) >= copies.LEAST
         kept = finite.kept(x)
         p, copy, novelty = (np.full(len(x), np.nan) for _ in range(3))
@@ -208,7 +216,7 @@ def proposed(row: Row, fraction: float = FRACTION) -> Cell:
 
 def blanked(row: Row, cell: Cell) -> Cell:
     """The cell as it is where unseen images are known; else NaN in what it says of them."""
-    if row.images_of.knows_unseen:
+    if known(row).knows_unseen:
         return cell
 
     def run(work: Work) -> dict[str, xr.Dataset]:

@@ -16,6 +16,7 @@ import xarray as xr
 from ..metrics import compare, health
 from ..metrics.intervals import Interval, bootstrap
 from ..report.words import RUNS, SEEDS, beside, small
+from ..store.open import variable
 from ..study.steps import share
 from .trial import CLOSE
 
@@ -41,9 +42,9 @@ def findings(tree: xr.DataTree) -> list[str]:
     if "steps" in groups:
         lines += _along(tree)
     if "copies" in groups:
-        lines.append(_capital(str(tree["copies"]["sentence"].values[0])))
-    if "duplicates" in groups and int(tree["duplicates"]["extra"].values[0]):
-        lines.append(_capital(str(tree["duplicates"]["finding"].values[0])) + ".")
+        lines.append(_capital(str(variable(tree, "copies/sentence").values[0])))
+    if "duplicates" in groups and int(variable(tree, "duplicates/extra").values[0]):
+        lines.append(_capital(str(variable(tree, "duplicates/finding").values[0])) + ".")
     if "cards" in groups:
         lines.append(_card(tree))
     return [line if line.endswith(".") else line + "." for line in lines]
@@ -51,12 +52,12 @@ def findings(tree: xr.DataTree) -> list[str]:
 
 def name_of(tree: xr.DataTree) -> str:
     """The network's name."""
-    return str(tree["health"]["family"].values[0]).partition(" ")[2]
+    return str(variable(tree, "health/family").values[0]).partition(" ")[2]
 
 
 def errors(tree: xr.DataTree, kind: str = "training") -> health.Errors:
     """The stored errors on training or unseen images, noise decreasing."""
-    error = tree["health"]["error"].isel(family=0).sel(kind=kind)
+    error = variable(tree, "health/error").isel(family=0).sel(kind=kind)
     error = error.sortby("sigma", ascending=False)
 
     def of(denoiser: str) -> torch.Tensor:
@@ -78,7 +79,9 @@ def worse(tree: xr.DataTree) -> list[float]:
 def knows_nothing(tree: xr.DataTree) -> bool:
     """Whether it never goes half as far as the Wiener filter from the error of knowing nothing."""
     found = errors(tree)
-    nothing = tree["health"]["nothing"].isel(family=0).sortby("sigma", ascending=False).values
+    nothing = (
+        variable(tree, "health/nothing").isel(family=0).sortby("sigma", ascending=False).values
+    )
     own, wiener = (np.nanmean(v.numpy(), 1) for v in (_filled(found.network), found.wiener))
     helps = wiener < HELPS * nothing
     far = nothing[helps] - own[helps] >= HALF * (nothing - wiener)[helps]
@@ -150,7 +153,7 @@ def _first(tree: xr.DataTree) -> str:
         )
     bad = worse(tree)
     if not bad:
-        kinds = " and ".join(map(str, tree["health"]["kind"].values))
+        kinds = " and ".join(map(str, variable(tree, "health/kind").values))
         judged = "it is a sound denoiser" if verdict(tree) == "sound" else "it denoises"
         return (
             f"{name}: {judged}, nowhere worse than the Wiener filter at {len(sigmas)} noise "
@@ -186,7 +189,7 @@ def _convention(tree: xr.DataTree) -> str:
 
 def standing(tree: xr.DataTree) -> list[tuple[str, Interval]]:
     """Every theory with its median r over seeds, best first."""
-    r = tree["agreement"]["r"].isel(family=0)
+    r = variable(tree, "agreement/r").isel(family=0)
     names = [str(p) for p in r["predictor"].values]
     names = [n for n in names if n not in (REPLICATE, MEAN, OTHER_SEED)]
     found = [(n, bootstrap(r.sel(predictor=n).values)) for n in names]
@@ -194,7 +197,7 @@ def standing(tree: xr.DataTree) -> list[tuple[str, Interval]]:
 
 
 def _theories(tree: xr.DataTree) -> list[str]:
-    r = tree["agreement"]["r"].isel(family=0)
+    r = variable(tree, "agreement/r").isel(family=0)
     ranked = standing(tree)
     if not ranked or not ranked[0][1].n:
         return ["No theory could be compared with its samples"]

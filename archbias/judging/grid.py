@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any, cast
 
 import torch
 
 from .. import seeds
-from ..study import Cell, cards, crossed, steps
+from ..study import Cell, Images, cards, crossed, steps
 from ..study.crossed import Row, Theory
 from . import cells
 from .images import Held, Judged
@@ -30,7 +31,7 @@ class Given:
 
 def grid(settings: Settings, given: Given | None = None) -> list[Cell]:
     """All cells; what the network costs is timed in a few calls of it."""
-    images_of = settings.data if given is None else given.images_of
+    images_of = cast(Judged | Held, settings.data if given is None else given.images_of)
     network = given.network if given else subject(settings, settings.target, images_of)
     again = given.again if given else None
     if given is None and settings.again:
@@ -62,7 +63,7 @@ def row_of(network: Subject, images_of: Judged | Held, settings: Settings) -> Ro
         set=SET,
         network=network.name,
         maker=network,
-        images_of=images_of,
+        images_of=cast(Images, images_of),  # `Held` has what rows ask of it
         labelled=settings.labelled,
         seeds=settings.seeds,
         steps=settings.steps,
@@ -79,7 +80,7 @@ def seconds_a_call(network: Subject, labelled: bool = False) -> float:
     low, high = denoiser.levels or (0.0, 80.0)
     sigma = min(max(1.0, 1.01 * low), high)
     y = images.images[:4] + sigma * seeds.normal(range(min(4, len(images))), images.shape)
-    labels = images.labels[: len(y)] if labelled else None
+    labels = images.labels[: len(y)] if labelled and images.labels is not None else None
     with torch.no_grad():
         denoiser(y, sigma, labels)
         start = time.perf_counter()
@@ -134,6 +135,6 @@ def theories_of(settings: Settings) -> dict[str, Theory]:
     for name, spec in settings.theories.items():
         how = settings.found.get(name, "given")
         # only what `least` finds is kept under the theory's own label
-        own = {"free": settings.free.get(name, ("window",)), "like": name}
+        own: dict[str, Any] = {"free": settings.free.get(name, ("window",)), "like": name}
         found[name] = Theory(spec=spec, found=how, **(own if how == "least" else {}))
     return found

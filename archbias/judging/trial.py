@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def _cosine() -> Steps:
 
 # what a network may be told, by name: the adapters' own levels and three that are common
 TOLD: dict[str, Callable[[], str | Level | None]] = {
-    **{name: (lambda name=name: name) for name in LEVELS},
+    **{name: partial(str, name) for name in LEVELS},
     "half_log_sigma": lambda: lambda s: s.log() / 2,
     "quarter_log_sigma": lambda: lambda s: s.log() / 4,
     "noise_time": lambda: lambda s: s / (1 + s),
@@ -116,7 +117,9 @@ def adapted(
     model: nn.Module | Callable, shape: tuple[int, int, int], way: Convention, name: str
 ) -> Denoiser:
     """A network or function under a convention in which nothing is left to be found."""
-    make = adapters.from_module if isinstance(model, nn.Module) else adapters.from_callable
+    make: Callable[..., Denoiser] = (
+        adapters.from_module if isinstance(model, nn.Module) else adapters.from_callable
+    )
     return make(
         model,
         shape,
@@ -181,7 +184,12 @@ def _asked(given: Convention) -> Iterator[Convention]:
 
 
 def _answers(
-    model, shape: tuple[int, int, int], way: Convention, name: str, x: Tensor, noise: Tensor
+    model: nn.Module | Callable,
+    shape: tuple[int, int, int],
+    way: Convention,
+    name: str,
+    x: Tensor,
+    noise: Tensor,
 ) -> list[Tensor]:
     """The network's own answers, in its own pixels, at every level."""
     denoiser = adapted(model, shape, way, name)

@@ -117,15 +117,14 @@ def inception(*, weights: str | None = None, batch: int = 64) -> Space:
             it.
 
     Raises:
-        ImportError: torch-fidelity is not installed.
+        InputError: torch-fidelity is not installed.
     """
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as e:
-        raise ImportError(
+        raise InputError(
             "Inception features need torch-fidelity, which is not installed; pip install "
-            "torch-fidelity, or use "
-            "features.convolutional, which needs no weights"
+            "'archbias[inception]', or use features.convolutional, which needs no weights"
         ) from e
     network = FeatureExtractorInceptionV3(
         "inception-v3-compat", ["2048"], feature_extractor_weights_path=weights

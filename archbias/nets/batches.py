@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import seeds
 from ..data import ImageSet
@@ -56,7 +56,10 @@ class Batches:
     ):
         self.train, self.seed, self.sigma, self.device = train, seed, sigma, device
         self.images = images.images.to(device)
-        self.labels = images.labels.to(device) if labels else None
+        self.labels = None
+        if labels:
+            assert images.labels is not None  # asked for only where there are some
+            self.labels = images.labels.to(device)
         self.generator = torch.Generator(device)
         self.orders: dict[int, Tensor] = {}
 
@@ -87,7 +90,7 @@ class Batches:
         return Batch(x, noise, sigma, None if self.labels is None else self.labels[index])
 
 
-Loss = Callable[[nn.Module, Batch], Tensor]  # the mean loss of one batch, a number
+Loss = Callable[[Callable[..., Tensor], Batch], Tensor]  # the mean loss of a batch, a number
 
 
 @torch.no_grad()

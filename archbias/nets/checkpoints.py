@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any, Protocol
 
 import safetensors
 import torch
@@ -31,7 +32,23 @@ def fingerprint(module: nn.Module, images: ImageSet, train: Train, *more: object
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def save(file: Path, key: str, done: int, net, average, optimizer, scaler, losses: Tensor) -> None:
+class Trained(Protocol):
+    """Networks in training: what `stacked` has."""
+
+    parameters: dict[str, Any]
+    buffers: dict[str, Any]
+
+
+def save(
+    file: Path,
+    key: str,
+    done: int,
+    net: Trained,
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    losses: Tensor,
+) -> None:
     """Write the state after `done` steps, whole or not at all; a full disk is an OSError."""
     from ..store import replacing  # here, since it brings xarray, which nothing else in nets needs
 
@@ -77,7 +94,15 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 @torch.no_grad()
-def restore(file: Path | None, key: str, net, average, optimizer, scaler, losses: Tensor) -> int:
+def restore(
+    file: Path | None,
+    key: str,
+    net: Trained,
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    losses: Tensor,
+) -> int:
     """Steps done according to the checkpoint, everything put back; 0 when there is none of this
     very training.
     """

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ def steps(
     name: str = "training",
     of: object = None,
     every: float = 10.0,
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Descend the loss; R networks of one architecture at once.
 
     Args:
@@ -102,9 +102,8 @@ def steps(
     scaler = torch.amp.GradScaler("cuda", enabled=train.precision == "fp16")
     average = {k: v.detach().clone() for k, v in net.parameters.items()}
     losses = torch.zeros(train.steps, len(modules), device=device)
-    key = fingerprint(
-        modules[0], images, train, seed, sigma, images.labels.tolist() if labels else None, of
-    )
+    told = images.labels.tolist() if labels and images.labels is not None else None
+    key = fingerprint(modules[0], images, train, seed, sigma, told, of)
     file = (
         None
         if runtime.checkpoint is None
@@ -158,7 +157,6 @@ def curves(taken: Iterator[Step], points: int = 500) -> list[dict[str, Tensor]]:
     """Take all the steps; per network {"step", "loss"}: means over at most `points` equal
     stretches, step the last of each.
     """
-    values = None
     for step in taken:
         values = step.losses
     pieces = values.double().cpu().split(math.ceil(len(values) / points))

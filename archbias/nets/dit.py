@@ -133,11 +133,11 @@ class DiTModule(nn.Module):
         )
 
     def forward(self, u: Tensor, c: Tensor | None = None, label: Tensor | None = None) -> Tensor:
-        e = (
-            self.unconditional.expand(len(u), -1)
-            if self.embedding is None
-            else self.embedding(c, label)
-        )
+        if self.embedding is not None:
+            e = self.embedding(c, label)
+        else:
+            assert self.unconditional is not None
+            e = self.unconditional.expand(len(u), -1)
         t = self.first(
             rearrange(u, "b c (h p) (w q) -> b (h w) (c p q)", p=self.patch, q=self.patch)
         )

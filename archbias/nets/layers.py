@@ -62,7 +62,7 @@ class Conv(nn.Module):
         pad = self.reach if padding == "zeros" else 0
         self.conv = nn.Conv2d(ins, outs, kernel, padding=pad, dilation=dilation, bias=bias)
         nn.init.normal_(self.conv.weight, std=gain * math.sqrt(2 / (ins * kernel**2)))
-        if bias:
+        if self.conv.bias is not None:
             nn.init.zeros_(self.conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,6 +79,9 @@ class BiasFreeNorm(nn.Module):
     deviations are fixed (evaluation mode). Source: Mohan et al., *Robust and interpretable blind
     image denoising via bias-free CNNs*, ICLR 2020.
     """
+
+    running_var: Tensor
+    seen: Tensor
 
     def __init__(self, channels: int, momentum: float = 0.1):
         super().__init__()
@@ -128,6 +131,8 @@ def norm(kind: str, channels: int) -> nn.Module:
 class Embedding(nn.Module):
     """Noise level c = ln(sigma) / 4 (B,) and class (B,) as one vector (B, width)."""
 
+    frequencies: Tensor
+
     def __init__(self, width: int, told: bool, classes: int):
         super().__init__()
         self.told = told
@@ -145,6 +150,7 @@ class Embedding(nn.Module):
     def forward(self, c: Tensor | None, label: Tensor | None) -> Tensor:
         parts = []
         if self.told:
+            assert c is not None  # a network that is told its level is given it
             angle = c[:, None] * self.frequencies
             parts.append(self.level(torch.cat([angle.cos(), angle.sin()], 1)))
         if label is not None:
@@ -198,7 +204,7 @@ class Attention(nn.Module):
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=bias)
         self.out = nn.Conv2d(channels, channels, 1, bias=bias)
         nn.init.zeros_(self.out.weight)
-        if bias:
+        if self.out.bias is not None:
             nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -229,6 +235,8 @@ class Blur(nn.Module):
     2019).
     """
 
+    kernel: Tensor
+
     def __init__(self, padding: str):
         super().__init__()
         self.padding = padding
@@ -251,10 +259,11 @@ class Up(nn.Module):
         super().__init__()
         self.kind = kind
         self.padding = "circular" if padding == "circular" else "replicate"
-        if kind == "transpose":
-            self.map = nn.ConvTranspose2d(ins, outs, 2, stride=2, bias=False)
-        else:
-            self.map = nn.Conv2d(ins, outs, 1, bias=False)
+        self.map: nn.Module = (
+            nn.ConvTranspose2d(ins, outs, 2, stride=2, bias=False)
+            if kind == "transpose"
+            else nn.Conv2d(ins, outs, 1, bias=False)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.map(x)

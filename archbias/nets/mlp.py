@@ -98,8 +98,9 @@ class MLPModule(nn.Module):
         self.activation, self.end = ACTIVATIONS[spec.activation], ACTIVATIONS[spec.end]
         self.embedding = embedding(width, spec.told, classes)
         sizes = (d, *spec.widths, d)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
-        for layer in self.layers[:-1]:
+        layers = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        self.layers = nn.ModuleList(layers)
+        for layer in layers[:-1]:
             nn.init.kaiming_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.modulations = nn.ModuleList(

@@ -6,7 +6,7 @@ once; `NetworkDenoiser` is what remains of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -131,6 +131,8 @@ class NetworkDenoiser(Denoiser):
         training images at those levels).
     """
 
+    spec: Network
+
     def __init__(self, spec: Network, state: dict[str, Tensor]):
         super().__init__(spec, tuple(state["shape"].tolist()), state)
         self.classes = tuple(state["classes"].tolist())
@@ -232,7 +234,7 @@ def fit_replicates(
             images,
             spec.train,
             seed=[jobs[i][0] for i in group],
-            sigma=None if fixed[0] is None else [jobs[i][1] for i in group],
+            sigma=[level for i in group if (level := jobs[i][1]) is not None] or None,
             labels=spec.class_labels,
             runtime=part,
             name=f"{type(spec).__name__.lower()}{number}",
@@ -295,6 +297,8 @@ def with_errors(denoiser: Denoiser, images: ImageSet, device: str) -> Denoiser:
     return denoiser.spec.rebuild(state)
 
 
-def _share(runtime: Runtime, number: int, groups: int, steps: int):
+def _share(
+    runtime: Runtime, number: int, groups: int, steps: int
+) -> Callable[[float, float, str], None]:
     """Progress of one of several trainings as progress of the whole."""
     return lambda done, total, note: runtime.progress(number * steps + done, groups * steps, note)

@@ -11,6 +11,7 @@ zeros and predict the noise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch.nn.functional as f
@@ -93,18 +94,17 @@ class ResNetModule(nn.Module):
         width = 2 * spec.width if spec.told or classes else 0
         self.embedding = embedding(width, spec.told, classes)
         inner, middle = spec.normalisation == "none", spec.depth - 2
-        same = {"kernel": spec.kernel, "padding": spec.padding}
-        self.first = Conv(colours, spec.width, bias=bias, **same)
+        conv = partial(Conv, kernel=spec.kernel, padding=spec.padding)
+        self.first = conv(colours, spec.width, bias=bias)
         self.convs = nn.ModuleList(
-            Conv(spec.width, spec.width, bias=inner, gain=middle**-0.5, **same)
-            for _ in range(middle)
+            conv(spec.width, spec.width, bias=inner, gain=middle**-0.5) for _ in range(middle)
         )
         self.norms = nn.ModuleList(norm(spec.normalisation, spec.width) for _ in range(middle))
         shift = spec.normalisation != "bias_free"
         self.modulations = nn.ModuleList(
             Modulation(width, spec.width, shift) for _ in range(middle if width else 0)
         )
-        self.last = Conv(spec.width, colours, bias=bias, gain=0.3, **same)
+        self.last = conv(spec.width, colours, bias=bias, gain=0.3)
 
     def forward(self, u: Tensor, c: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         e = None if self.embedding is None else self.embedding(c, label)

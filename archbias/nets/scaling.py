@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 if TYPE_CHECKING:
     from .batches import Batch
@@ -33,12 +33,17 @@ if TYPE_CHECKING:
 
 
 def wrap(
-    spec: Network, network, y: Tensor, sigma: Tensor, labels: Tensor | None, scale: Tensor
+    spec: Network,
+    network: Callable[..., Tensor],
+    y: Tensor,
+    sigma: Tensor,
+    labels: Tensor | None,
+    scale: Tensor,
 ) -> Tensor:
     """D(y, sigma) from F, as at the head of this module; scale is s."""
     u, c, skip, gain = parts(spec, y, sigma, scale)
     out = network(u, c, labels)
-    return out if skip is None else skip * y + gain * out
+    return out if skip is None or gain is None else skip * y + gain * out
 
 
 def parts(
@@ -61,16 +66,16 @@ def parts(
     return u, c, (s / total).square(), column * s / total
 
 
-def loss_of(spec: Network, scale: Tensor) -> Callable[[nn.Module, Batch], Tensor]:
+def loss_of(spec: Network, scale: Tensor) -> Callable[[Callable[..., Tensor], Batch], Tensor]:
     """The mean squared error of F on a batch: loss(module, batch) for
     `archbias.nets.descent.steps`.
     """
 
-    def loss(module: nn.Module, batch: Batch) -> Tensor:
+    def loss(module: Callable[..., Tensor], batch: Batch) -> Tensor:
         y = batch.y
         u, c, skip, gain = parts(spec, y, batch.sigma, scale)
         out = module(u, c, batch.labels).to(y.dtype)
-        if spec.predicts == "image":
+        if skip is None or gain is None:
             wanted = batch.x
         elif spec.predicts == "noise":
             wanted = (

@@ -128,6 +128,8 @@ class PlaneDenoiser(Denoiser):
     of F.
     """
 
+    spec: Shallow
+
     def __init__(self, spec: Shallow, state: dict[str, Tensor]):
         super().__init__(spec, tuple(state["plane.mean"].shape), state)
         within = {k: v for k, v in state.items() if not k.startswith("plane.")}
@@ -156,6 +158,7 @@ class Layer(nn.Module):
 
     def forward(self, u: Tensor, c: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         h = u.flatten(1)
-        if self.basis is None:
-            return (h @ self.weight.T + self.bias).reshape(u.shape)
-        return (self.basis.features(h) @ self.weight.T).reshape(u.shape)
+        if self.basis is not None:
+            return (self.basis.features(h) @ self.weight.T).reshape(u.shape)
+        assert self.bias is not None
+        return (h @ self.weight.T + self.bias).reshape(u.shape)

@@ -9,6 +9,7 @@ modules and the statistics of normalisation layers are measured again for them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,10 @@ class Single:
     """One module, as it is; convolutions with channels last in memory, which is faster."""
 
     def __init__(self, module: nn.Module, loss: Loss, device: torch.device):
-        self.module = module.to(device=device, memory_format=torch.channels_last).train()
+        # torch states no type for this form of `to`
+        self.module: nn.Module = (
+            cast(Any, module).to(device=device, memory_format=torch.channels_last).train()
+        )
         self.loss = loss
         self.parameters = dict(module.named_parameters())
         self.buffers = dict(module.named_buffers())
@@ -53,14 +57,22 @@ class Stacked:
     def losses(self, batches: list[Batch]) -> Tensor:
         """The loss of each network on its own batch, (R,)."""
 
-        def one(parameters, buffers, x, noise, sigma, labels):
+        def one(
+            parameters: dict[str, Tensor],
+            buffers: dict[str, Tensor],
+            x: Tensor,
+            noise: Tensor,
+            sigma: Tensor,
+            labels: Tensor | None,
+        ) -> Tensor:
             call = _Call(self.shell, {**parameters, **buffers})
             return self.loss(call, Batch(x, noise, sigma, labels))
 
         x, noise, sigma = (
             torch.stack([getattr(b, k) for b in batches]) for k in ("x", "noise", "sigma")
         )
-        labels = None if batches[0].labels is None else torch.stack([b.labels for b in batches])
+        told = [b.labels for b in batches if b.labels is not None]
+        labels = torch.stack(told) if told else None
         dims = (0, 0, 0, 0, 0, None if labels is None else 0)
         return torch.func.vmap(one, dims)(self.parameters, self.buffers, x, noise, sigma, labels)
 
@@ -97,7 +109,7 @@ def _remeasure(
     """Statistics of normalisation layers, measured on training batches with the final weights;
     evaluation mode after.
     """
-    layers = [
+    layers: list[Any] = [
         m
         for m in module.modules()
         if hasattr(m, "reset_running_stats") and getattr(m, "momentum", None) is not None

@@ -15,12 +15,13 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import seeds
 from ..data import ImageSet
@@ -145,7 +146,7 @@ def _timed(spec: Network, shape: tuple[int, int, int], classes: int, device: str
     with torch.random.fork_rng(devices=[]):
         module = spec.module(images.shape, classes)
 
-    def loss(module: nn.Module, batch: Batch) -> Tensor:
+    def loss(module: Callable[..., Tensor], batch: Batch) -> Tensor:
         u = batch.y / (1 + batch.sigma[:, None, None, None])
         out = module(u, batch.sigma.log() / 4 if spec.told else None, batch.labels)
         return (out - batch.x).square().mean()
@@ -155,12 +156,12 @@ def _timed(spec: Network, shape: tuple[int, int, int], classes: int, device: str
         loss,
         images,
         spec.train,
-        sigma=None if levels[0] is None else levels[:1],
+        sigma=None if levels[0] is None else [levels[0]],
         labels=bool(classes),
         runtime=Runtime(device=device),
     )
     next(taken)  # not timed: it allocates, and may compile
-    times = []
+    times: list[float] = []
     while len(times) < STEPS and sum(times) < LONG:
         began = time.perf_counter()
         next(taken)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ ELSEWHERE = {
 }
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """A public name of training that lives in a file above this one."""
     if name in ELSEWHERE:
         return getattr(importlib.import_module(f".{ELSEWHERE[name]}", __package__), name)

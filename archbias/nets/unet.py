@@ -24,7 +24,7 @@ pooling "none" keeps the full size and dilates the convolutions of level l by 2^
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as f
@@ -271,7 +271,7 @@ class UNetModule(nn.Module):
         x = f.pad(u, (0, more[1], 0, more[0]), PADDINGS[spec.padding]) if any(more) else u
         skips = []
         for k, layers in enumerate(self.down):
-            for layer in layers:
+            for layer in cast(nn.ModuleList, layers):
                 x = layer(x, e)
             if k < spec.levels:
                 skips.append(x)
@@ -282,6 +282,6 @@ class UNetModule(nn.Module):
             x = self.ups[k](x)
             if spec.skips:
                 x = torch.cat([skips[k], x], 1)
-            for layer in self.up[k]:
+            for layer in cast(nn.ModuleList, self.up[k]):
                 x = layer(x, e)
         return x[:, :, :h, :w]

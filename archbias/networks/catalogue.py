@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import cast
 
 from ..data import ImageSet, download
 from ..data.writing import writing
@@ -23,6 +24,7 @@ from ..errors import InputError, nearest
 from . import blind_cnn, flow_transformer, step_unet, time_cnn, weights
 from .denoiser import Published, PublishedDenoiser
 from .entry import Entry
+from .facts import Facts
 from .published import PUBLISHED
 
 ARCHITECTURES = (blind_cnn, time_cnn, flow_transformer, step_unet)
@@ -247,7 +249,7 @@ def _made(
     conditional: bool,
 ) -> PublishedDenoiser:
     module = about.build(state)
-    facts = module.facts
+    facts = cast(Facts, module.facts)
     size = (size, size) if isinstance(size, int) else size
     if facts.size is not None and size not in (None, facts.size):
         raise InputError(
@@ -259,7 +261,8 @@ def _made(
         raise InputError(f"{name} takes images of any size, got none; give size=(H, W)")
     levels = about.levels
     if facts.levels is not None:
-        levels = tuple(level / about.scale for level in facts.levels)
+        low, high = facts.levels
+        levels = low / about.scale, high / about.scale
     if levels is None:
         raise InputError(
             f"wanted the levels {name} was trained at, got none in its file or its entry; give "

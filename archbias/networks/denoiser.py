@@ -9,7 +9,7 @@ and holding the level at the end of the range would say one thing and do another
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,8 @@ class PublishedDenoiser(Denoiser):
     facts: what else is known of it, in its own pixels.
     """
 
+    spec: Published
+
     def __init__(
         self,
         spec: Published,
@@ -64,7 +66,7 @@ class PublishedDenoiser(Denoiser):
         size: tuple[int, int],
         levels: tuple[float, float],
     ):
-        self.facts: Facts = module.facts
+        self.facts = cast(Facts, module.facts)
         tensors = dict([*module.named_parameters(), *module.named_buffers()])
         super().__init__(spec, (self.facts.channels, *size), tensors)
         self.levels = (float(levels[0]), float(levels[1]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 from torch import Tensor, nn
 
@@ -101,7 +102,14 @@ class Entry:
         return f"LICENSE-{Path(self.file).stem}"
 
 
-def github(repository: str, commit: str, path: str) -> dict[str, str]:
+class Address(TypedDict):
+    """Where a file is served, and where it comes from in words."""
+
+    url: str
+    origin: str
+
+
+def github(repository: str, commit: str, path: str) -> Address:
     """`url` and `origin` of a file as it was at a commit."""
     return {
         "url": f"https://github.com/{repository}/raw/{commit}/{path}",

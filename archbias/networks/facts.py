@@ -17,12 +17,14 @@ the clean image) is its own affair, said at the head of its file.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import InputError
 
 State = dict[str, Tensor]
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ def renamed(state: State, names: dict[str, str], ignored: tuple[str, ...], wante
     return {ours: state[key] for key, ours in names.items()}
 
 
-def filled(module, state: State, wanted: str):
+def filled(module: Module, state: State, wanted: str) -> Module:
     """The module with the tensors in it, in evaluation mode and without gradients."""
     for key, have in module.state_dict().items():
         if key not in state or have.shape != state[key].shape:

@@ -7,6 +7,9 @@ sha256, what they saw and what goes in and comes out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ..data import ImageSet
 from . import blind_cnn, flow_transformer, prepare, step_unet, time_cnn
 from .entry import MIT, Entry, github
 
@@ -90,7 +93,17 @@ _MNIST_UNET = Entry(
 )
 
 
-def _face(name, summary, file, digest, length, folder, field, side, images) -> Entry:
+def _face(
+    name: str,
+    summary: str,
+    file: str,
+    digest: str,
+    length: int,
+    folder: str,
+    field: str,
+    side: int,
+    images: Callable[..., ImageSet],
+) -> Entry:
     return Entry(
         name=name,
         summary=summary,

@@ -19,6 +19,7 @@ network never sees the amplitude of what it is given.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ STEPS_OF = {4: (2, 1), 2: (1, 0)}  # kernel -> stride, padding
 class Block(nn.Module):
     """(B, i, H, W) -> (B, o, H, W); without `size` no norm."""
 
-    def __init__(self, i: int, o: int, size: tuple[int, int] | None):
+    def __init__(self, i: int, o: int, size: Sequence[int] | None):
         super().__init__()
         self.norm = nn.LayerNorm((i, *size)) if size else nn.Identity()
         self.first, self.second = nn.Conv2d(i, o, 3, padding=1), nn.Conv2d(o, o, 3, padding=1)
@@ -57,7 +58,7 @@ class Stage(nn.Module):
         blocks: what comes then.
     """
 
-    def __init__(self, moves: list[nn.Module], told: list[nn.Linear], blocks: list[Block]):
+    def __init__(self, moves: Sequence[nn.Module], told: list[nn.Linear], blocks: list[Block]):
         super().__init__()
         self.moves, self.told = nn.ModuleList(moves), nn.ModuleList(told)
         self.blocks = nn.ModuleList(blocks)
@@ -82,6 +83,8 @@ class StepUNet(nn.Module):
             others skipped, last first.
         last: the convolution to the image. steps, told: rows and columns of the table.
     """
+
+    log_grid: Tensor
 
     def __init__(
         self,
@@ -166,7 +169,16 @@ def _get(state: State, key: str) -> Tensor:
     return state[key]
 
 
-def _stage(state, names, mine, moves, told, blocks, kind, plain=False) -> Stage:
+def _stage(
+    state: State,
+    names: dict[str, str],
+    mine: str,
+    moves: str | None,
+    told: str,
+    blocks: str,
+    kind: type[nn.Conv2d | nn.ConvTranspose2d],
+    plain: bool = False,
+) -> Stage:
     """An empty stage of the file's shapes; its tensors' names are added to `names`.
 
     plain: the last block has no norm.

@@ -43,6 +43,9 @@ class TimeCNN(nn.Module):
         steps: T.
     """
 
+    frequencies: Tensor
+    abar: Tensor
+
     def __init__(
         self,
         widths: Sequence[int],
@@ -125,10 +128,11 @@ def build(state: State) -> TimeCNN:
             f"wanted {WANTED} with odd kernels and falling alpha_t below 1, got kernels "
             f"{[w.shape[2] for w in weights]} and alpha_t from {abar[0]:.4g} to {abar[-1]:.4g}"
         )
+    _, height, width = ours["norms.0.weight"].shape
     net = TimeCNN(
         [weights[0].shape[1], *(w.shape[0] for w in weights[:-1])],
         [w.shape[2] for w in weights],
-        tuple(ours["norms.0.weight"].shape[1:]),
+        (height, width),
         [ours["told.0.weight"].shape[1], *(ours[f"told.{i}.weight"].shape[0] for i in range(told))],
         len(abar) - 1,
     )

@@ -31,7 +31,7 @@
                                everywhere
 
 Functions of one panel return its Axes (`.figure` is the figure), those of a whole page a Figure.
-None knows pyplot.
+None makes a figure that pyplot keeps. Statistics are drawn by seaborn, in these styles.
 """
 
 from ..caches import for_matplotlib

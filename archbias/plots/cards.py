@@ -25,6 +25,8 @@ def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
         ds: numbers (family,), or (family, sigma) for a column per noise level; anything else is
             left out. Traits are named by their long_name. NaN (not measured) is left white.
     """
+    import seaborn
+
     traits = _traits(ds)
     names = list(traits)
     families = [str(f) for f in ds["family"].values]
@@ -35,20 +37,19 @@ def bias_cards(ds: xr.Dataset, figure: Figure | None = None) -> Figure:
     figure = figure or new_figure(inches=(3.0 * len(families) + 9) * size)
     left, right = figure.subplots(1, 2, width_ratios=[1, 6])
     _dendrogram(left, tree, len(families))
-    heat = right.imshow(
-        z[order], cmap="PuOr", vmin=-2, vmax=2, aspect="auto", interpolation="nearest"
+    seaborn.heatmap(
+        z[order],
+        annot=table[order],
+        fmt=".2g",
+        cmap="PuOr",
+        vmin=-2,
+        vmax=2,
+        annot_kws={"fontsize": "small"},
+        cbar_kws={"shrink": 0.8, "label": "standard deviations\nfrom the mean family"},
+        ax=right,
     )
-    for i, k in enumerate(order):
-        for j, value in enumerate(table[k]):
-            if np.isfinite(value):
-                ink = "white" if abs(z[k, j]) > 1.3 else "black"
-                right.annotate(
-                    f"{value:.2g}", (j, i), ha="center", va="center", fontsize="small", color=ink
-                )
-    right.set_xticks(range(len(names)), names)
-    right.set_yticks(range(len(order)), [plain(families[i]) for i in order])
-    right.spines[:].set_visible(False)
-    figure.colorbar(heat, ax=right, shrink=0.8, label="standard deviations\nfrom the mean family")
+    right.set_xticks(np.arange(len(names)) + 0.5, names)
+    right.set_yticks(np.arange(len(order)) + 0.5, [plain(families[i]) for i in order], rotation=0)
     colors = palette(families)
     right.tick_params(length=0)
     for tick, i in zip(right.get_yticklabels(), order, strict=True):

@@ -48,7 +48,8 @@ def family_of(label: str) -> str:
         >>> plots.family_of("linear, rank 16"), plots.family_of("bbels window 7")
         ('linear', 'bbels')
     """
-    word = re.match(r"[A-Za-z]*", label).group().lower()
+    found = re.match(r"[A-Za-z]*", label)
+    word = found[0].lower() if found else ""
     return ALIASES.get(word, word) or label
 
 
@@ -86,9 +87,8 @@ def palette(labels: Iterable[str]) -> dict[str, str]:
         towards = (1.0,) * 3 if sum(base) < 1.6 else (0.0,) * 3
         for i, label in enumerate(group):
             share = 0.4 * i if len(group) < 3 else 0.65 * i / (len(group) - 1)
-            colors[label] = to_hex(
-                [(1 - share) * b + share * t for b, t in zip(base, towards, strict=True)]
-            )
+            r, g, b = ((1 - share) * b + share * t for b, t in zip(base, towards, strict=True))
+            colors[label] = to_hex((r, g, b))
     return {label: colors[label] for label in labels}
 
 
@@ -98,7 +98,7 @@ def readable(color: str) -> tuple[float, float, float]:
     """
     rgb = np.array(to_rgb(color))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    linear *= min(1.0, (1.05 / 4.5 - 0.05) / max(linear @ [0.2126, 0.7152, 0.0722], 1e-9))
+    linear *= min(1.0, (1.05 / 4.5 - 0.05) / max(float(linear @ [0.2126, 0.7152, 0.0722]), 1e-9))
     return tuple(np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055))
 
 

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from ..store.open import variable
 from .colors import marker, palette
 from .grid import family_grid
 from .noise import against_noise
@@ -31,8 +32,9 @@ def rows_of(tree: xr.DataTree) -> Iterator[tuple[str, str, str]]:
     """(row, set, network) of every network that was compared."""
     if "agreement" not in tree.children:
         return
-    for row in map(str, tree["agreement"]["family"].values):
-        yield row, *row.split(" ", 1)
+    for row in map(str, variable(tree, "agreement/family").values):
+        known, network = row.split(" ", 1)
+        yield row, known, network
 
 
 def predictions_of(tree: xr.DataTree, known: str, network: str) -> dict[str, xr.DataArray]:
@@ -41,7 +43,7 @@ def predictions_of(tree: xr.DataTree, known: str, network: str) -> dict[str, xr.
     for group in ("predictions", "references"):
         if group not in tree[known].children:
             continue
-        values = tree[known][group]["prediction"]
+        values = variable(tree, f"{known}/{group}/prediction")
         if "family" in values.dims:
             if network not in values["family"].values:
                 continue
@@ -103,8 +105,7 @@ def leaderboard(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
         name = plain(theory)
         if "told" in ds:
             name = f"{name} (told: {one['told'].values!s})"
-        look = {"color": colors[theory]}
-        axes.hlines(at, one["low"], one["high"], linewidth=2, alpha=0.6, **look)
+        axes.hlines(at, one["low"], one["high"], linewidth=2, alpha=0.6, color=colors[theory])
         axes.plot(
             one["share"],
             at,
@@ -113,7 +114,7 @@ def leaderboard(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
             markeredgewidth=0.4,
             label=name,
             linestyle="none",
-            **look,
+            color=colors[theory],
         )
     for edge in np.arange(1, len(rows)) - 0.5:
         axes.axhline(edge, color="0.9", linewidth=0.6, zorder=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -155,7 +156,7 @@ def _count(axes: Axes, flags: np.ndarray, x: float, y: float, room: float) -> No
     text = f"{int(flags.sum())} of {len(flags)} copied"
     if len(text) * 0.5 * mpl.rcParams["font.size"] > room:
         text = f"{int(flags.sum())}/{len(flags)}"
-    style = {
+    style: dict[str, Any] = {
         "ha": "center",
         "va": "top",
         "color": COPY if flags.any() else "black",
@@ -194,7 +195,9 @@ def image_table(
         top, left = i * (h + gap), j * (w + gap)
         canvas[top : top + h, left : left + w] = picture(images[i, j])
     axes.imshow(canvas, interpolation="nearest", extent=(0, canvas.shape[1], canvas.shape[0], 0))
-    lean = {"rotation": 40, "ha": "left", "rotation_mode": "anchor"} if len(columns) > 5 else {}
+    lean: dict[str, Any] = (
+        {"rotation": 40, "ha": "left", "rotation_mode": "anchor"} if len(columns) > 5 else {}
+    )
     axes.xaxis.tick_top()
     names = [plain(name) for name in columns]
     axes.set_xticks([j * (w + gap) + w / 2 for j in range(len(columns))], names, **lean)

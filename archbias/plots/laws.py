@@ -37,17 +37,22 @@ def density(ds: xr.Dataset, axes: Axes | None = None, *, label: str = "samples")
 
 
 def _line(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
+    import seaborn
+
     x, points = ds["x"].values, points.reshape(-1)
     inside = points[(points >= x.min()) & (points <= x.max())]
     bins = np.linspace(x.min(), x.max(), int(np.clip(3 * len(points) ** (1 / 3), 10, 120)) + 1)
-    height = np.histogram(inside, bins)[0] / (len(points) * np.diff(bins))
-    axes.stairs(
-        height,
-        bins,
-        fill=True,
+    seaborn.histplot(
+        x=inside,
+        bins=list(bins),
+        weights=np.full(len(inside), 1 / len(points)),  # those outside count too
+        stat="frequency",
+        element="step",
+        linewidth=0,
         color=color(label),
         alpha=0.4,
         label=f"{plain(label)} ({len(points)} samples)",
+        ax=axes,
     )
     axes.plot(x, ds["density"].values, color="black", label="law")
     if "image" in ds:
@@ -73,7 +78,8 @@ def _plane(ds: xr.Dataset, points: np.ndarray, axes: Axes, label: str) -> None:
     axes.contourf(x, y, field.values, levels=levels, colors=SHADES[-len(levels) :], extend="max")
     few = 400 / max(400, inside.sum())
     axes.scatter(
-        *points[inside].T,
+        points[inside, 0],
+        points[inside, 1],
         s=2 + 6 * few,
         color=color(label),
         alpha=0.25 + 0.5 * few,
@@ -100,7 +106,7 @@ def enclosing(field: np.ndarray, shares: Sequence[float] = SHARES) -> np.ndarray
     ordered = np.sort(field[np.isfinite(field)])[::-1]
     mass = np.cumsum(ordered) / ordered.sum()
     return np.unique(
-        [ordered[min(np.searchsorted(mass, share), ordered.size - 1)] for share in shares]
+        [ordered[min(int(np.searchsorted(mass, share)), ordered.size - 1)] for share in shares]
     )
 
 

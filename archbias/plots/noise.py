@@ -6,7 +6,6 @@ The noise axis runs as the sampler does, from much (left) to none (right).
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
@@ -22,6 +21,8 @@ def against_noise(values: xr.DataArray, axes: Axes | None = None) -> Axes:
         values: (sigma,) with family and seed where they vary; other dimensions are treated as
             seeds. Its long_name and units label the axis. Levels of 0 are left out.
     """
+    import seaborn
+
     axes = axes_or_new(axes, height=0.5)
     values = values.sel(sigma=values["sigma"] > 0)
     if "family" not in values.dims:
@@ -31,25 +32,22 @@ def against_noise(values: xr.DataArray, axes: Axes | None = None) -> Axes:
     families = [str(f) for f in values["family"].values]
     colors = palette(families)
     sigma = values["sigma"].values
+    frame = values.astype(float).to_dataframe("value").reset_index()
     for family in families:
-        table = (
-            values.sel(family=family)
-            .transpose(..., "sigma")
-            .values.reshape(-1, len(sigma))
-            .astype(float)
-        )
-        known = np.isfinite(table).any(0)
-        low, middle, high = np.nanquantile(table[:, known], [0.25, 0.5, 0.75], axis=0)
-        if len(table) > 1:
-            axes.fill_between(sigma[known], low, high, color=colors[family], alpha=0.2, linewidth=0)
-        axes.plot(
-            sigma[known],
-            middle,
-            "-",
+        seaborn.lineplot(
+            frame[frame["family"] == family].dropna(subset="value"),
+            x="sigma",
+            y="value",
+            estimator="median",
+            errorbar=("pi", 50) if len(values.dims) > 2 else None,
+            err_kws={"linewidth": 0},
             marker=marker(family),
             markersize=3.5,
+            markeredgecolor="auto",  # the line's own, not white
             color=colors[family],
             label=plain(family),
+            legend=False,
+            ax=axes,
         )
     axes.set_xscale("log")
     axes.set_xlim(sigma.max() * 1.2, sigma.min() / 1.2)

@@ -36,30 +36,33 @@ def between(r: xr.DataArray, colors: dict[str, str]) -> Figure:
 
 
 def _matrix(axes: Axes, median: xr.DataArray, names: list[str], colors: dict[str, str]) -> None:
+    import seaborn
+
     values = median.transpose("variant", "other").values
     apart = values[~np.eye(len(values), dtype=bool)]
     low, high = np.nanmin(apart, initial=1.0), np.nanmax(values, initial=-1.0)
-    axes.imshow(values, cmap="Blues", vmin=low - 0.3 * (high - low), vmax=high)
-    for i, j in np.ndindex(values.shape):
-        if np.isfinite(values[i, j]):
-            dark = values[i, j] > low + 0.55 * (high - low)
-            axes.annotate(
-                f"{round(values[i, j], 2) + 0.0:.2f}".replace("0.", "."),
-                (j, i),
-                ha="center",
-                va="center",
-                color="white" if dark else "black",
-                fontweight="bold" if i == j else None,
-                fontsize="small",
-            )
-        if i == j:
-            axes.add_patch(
-                Rectangle(
-                    (j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=CEILING, linewidth=2
-                )
-            )
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(names)), names)
+    words = [[f"{round(float(v), 2) + 0.0:.2f}".replace("0.", ".") for v in row] for row in values]
+    seaborn.heatmap(
+        values,
+        annot=np.array(words),
+        fmt="",
+        cmap="Blues",
+        vmin=low - 0.3 * (high - low),
+        vmax=high,
+        square=True,
+        cbar=False,
+        annot_kws={"fontsize": "small"},
+        ax=axes,
+    )
+    for i in range(len(names)):
+        frame = Rectangle((i + 0.03, i + 0.03), 0.94, 0.94, fill=False, edgecolor=CEILING)
+        axes.add_patch(frame).set_linewidth(2)
+    for word in axes.texts:
+        x, y = word.get_position()
+        word.set_fontweight("bold" if x == y else "normal")
+    places = np.arange(len(names)) + 0.5
+    axes.set_xticks(places, names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, names, rotation=0)
     for tick, name in zip(
         [*axes.get_xticklabels(), *axes.get_yticklabels()], 2 * names, strict=True
     ):

@@ -42,7 +42,7 @@ def excess_parts(
     ]
     numbers = [int(k) for k in counted["kind"].values]
     figure = new_figure(inches=0.6 + 1.75 * len(numbers))
-    left, right = figure.subfigures(1, 2, width_ratios=(1.55, 1))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.55, 1))[0]
     grid = left.subplots(len(numbers), 1, squeeze=False)[:, 0]
     bars = right.subplots(len(numbers), 1, squeeze=False, sharex=True)[:, 0]
     colors = palette(makers) | {"training": NEUTRAL}
@@ -63,7 +63,7 @@ def _pictures(
         images = pictures.sel(maker=maker)
         number = counted.sel(maker=maker).values[: images.sizes["picture"]]
         known = np.flatnonzero(np.isfinite(images.isel(channel=0, row=0, column=0).values))
-        worst = sorted(known, key=lambda i, number=number: -number[i])[:shown]
+        worst = known[np.argsort(-number[known], kind="stable")][:shown]
         values = [
             picture(images.isel(picture=i).transpose("channel", "row", "column").values[:1])
             for i in worst

@@ -5,6 +5,8 @@ Bottom: copies. Left: unlike any image. Top right: inventions worth the name.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -47,7 +49,7 @@ def novelty_realism(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
         axes.plot(
             [u.value, u.value], [v.low, v.high], color=colors[family], linewidth=1.5, zorder=3
         )
-        style = {
+        style: dict[str, Any] = {
             "color": colors[family],
             "markeredgecolor": "black",
             "markeredgewidth": 0.5,

@@ -8,17 +8,19 @@ prediction that knows no architecture, the mean image).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ..metrics.compare import CEILINGS, FLOORS
 from ..metrics.intervals import Interval, bootstrap
-from .colors import NEUTRAL, marker, palette
-from .styles import axes_or_new, headline, key, plain
+from .colors import NEUTRAL, palette
+from .intervals import dot, intervals
+from .styles import axes_or_new, headline, key, plain, whole
 
 NAMES = {
     "r": "Pearson r",
@@ -65,33 +67,16 @@ def agreement(
     colors = palette(dots)
     for i, found in enumerate(rows.values()):
         for p in (*ceiling, *floor):
-            if found.get(p):
-                _band(axes, found[p], i, hatched=p in floor)
-        step = 0.7 / max(1, len(dots))
-        for k, p in enumerate(dots):
-            if found[p]:
-                v, y = found[p], i + (k - (len(dots) - 1) / 2) * step
-                axes.plot(
-                    [v.low, v.high],
-                    [y, y],
-                    color=colors[p],
-                    solid_capstyle="round",
-                    linewidth=2,
-                    alpha=0.6,
-                )
-                axes.plot(
-                    [v.value],
-                    [y],
-                    marker(p),
-                    color=colors[p],
-                    markeredgecolor="black",
-                    markeredgewidth=0.4,
-                )
+            if band := found.get(p):
+                _band(axes, band, i, hatched=p in floor)
+    frame = ds[measure].to_dataframe(measure).reset_index()
+    intervals(frame, measure, "family", "predictor", axes, colors, rows=list(rows))
     for i in range(1, len(rows)):
         axes.axhline(i - 0.5, color="0.9", linewidth=0.6, zorder=0)
     axes.set_yticks(range(len(rows)), [plain(f) for f in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
+    axes.set_ylabel("")
     axes.set_xlabel(
         f"{NAMES.get(measure, measure)}, sample with prediction ({ds.sizes['seed']} seeds)"
     )
@@ -102,7 +87,7 @@ def agreement(
     if own:
         title = "How close does each prediction come?"
         answer = takeaway(rows, dots) if measure in HIGHER else ""
-        headline(axes.get_figure(root=True), title, answer)
+        headline(whole(axes), title, answer)
     return axes
 
 
@@ -129,7 +114,7 @@ def takeaway(rows: Mapping[str, Mapping[str, Interval | None]], dots: Sequence[s
 
 def _band(axes: Axes, v: Interval, row: int, hatched: bool) -> None:
     low, high = min(v.low, v.value - 0.004), max(v.high, v.value + 0.004)
-    style = (
+    style: dict[str, Any] = (
         {"hatch": "/////", "facecolor": "none", "edgecolor": NEUTRAL}
         if hatched
         else {"facecolor": NEUTRAL, "alpha": 0.4}
@@ -138,20 +123,15 @@ def _band(axes: Axes, v: Interval, row: int, hatched: bool) -> None:
     axes.plot([v.value] * 2, [row - 0.42, row + 0.42], color=NEUTRAL, linewidth=1, zorder=0.6)
 
 
-def _legend(axes: Axes, dots, colors, predictors, ceiling, floor) -> None:
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=colors[p],
-            marker=marker(p),
-            markeredgecolor="black",
-            markeredgewidth=0.4,
-            label=plain(p),
-            linewidth=2,
-        )
-        for p in dots
-    ]
+def _legend(
+    axes: Axes,
+    dots: Sequence[str],
+    colors: dict[str, str],
+    predictors: Sequence[str],
+    ceiling: Sequence[str],
+    floor: Sequence[str],
+) -> None:
+    handles: list[Artist] = [dot(p, colors[p]) for p in dots]
     handles += [
         Patch(facecolor=NEUTRAL, alpha=0.4, label=plain(p)) for p in predictors if p in ceiling
     ]

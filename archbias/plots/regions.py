@@ -9,9 +9,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..metrics.intervals import bootstrap
 from .colors import palette
 from .grid import picture
+from .intervals import dot, intervals
 from .styles import new_figure
 
 FADED = 0.15  # what is left of the contrast outside the foreground
@@ -33,7 +33,7 @@ def by_region(
         predictor: name of the prediction.
     """
     figure = new_figure(inches=3.6)
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.3))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.3))[0]
     _intervals(left.subplots(), r, list(panels), predictor)
     for axes, (name, panel) in zip(right.subplots(1, len(panels)), panels.items(), strict=True):
         axes.imshow(_strips(*panel, shown), interpolation="nearest")
@@ -45,24 +45,17 @@ def by_region(
 
 def _intervals(axes: Axes, r: xr.DataArray, families: list[str], predictor: str) -> None:
     regions, colors = list(map(str, r["region"].values)), palette(families)
-    for k, family in enumerate(families):
-        for i, region in enumerate(regions):
-            v = bootstrap(r.sel(family=family, region=region).values)
-            y = i + (k - (len(families) - 1) / 2) * 0.28
-            axes.plot([v.low, v.high], [y, y], color=colors[family], linewidth=2, alpha=0.7)
-            axes.plot(
-                [v.value],
-                [y],
-                "o",
-                markersize=6,
-                markeredgecolor=colors[family],
-                markerfacecolor=colors[family] if k == 0 else "white",
-                label=family if i == 0 else None,
-            )
+    frame = r.to_dataframe("r").reset_index()
+    intervals(frame, "r", "region", "family", axes, colors, rows=regions, spread=0.5)
     axes.set_yticks(range(len(regions)), regions)
     axes.set_ylim(len(regions) - 0.4, -0.6)
     axes.set_xlabel(f"r with {predictor}, by region")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=1)
+    axes.set_ylabel("")
+    axes.legend(
+        handles=[dot(family, colors[family]) for family in families],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 1.2),
+    )
 
 
 def _strips(

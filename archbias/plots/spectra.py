@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..metrics import spectrum
+from ..store.open import variable
 from .colors import NEUTRAL, marker, palette
 from .styles import axes_or_new, label_of, new_figure, plain
 
@@ -86,7 +87,8 @@ def covariance_spectra(tree: xr.DataTree, figure: Figure | None = None) -> Figur
     """One panel per law whose name is a family with samples: `distributions` (eigenvalue) against
     `samples` (sample).
     """
-    law, samples = tree["distributions"]["eigenvalue"], tree["samples"]["sample"]
+    law = variable(tree, "distributions/eigenvalue")
+    samples = variable(tree, "samples/sample")
     shared = [str(f) for f in law["law"].values if f in samples["family"].values]
     columns = max(1, min(3, len(shared)))
     rows = math.ceil(max(1, len(shared)) / columns)

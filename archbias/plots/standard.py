@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from .grid import family_grid
 from .predictors import agreement
 from .spectra import covariance_spectra
-from .styles import TWO_COLUMNS
+from .styles import TWO_COLUMNS, whole
 from .training import training_curves
 from .variance import mode_variance
 
@@ -36,7 +36,7 @@ def standard(tree: xr.DataTree) -> dict[str, Figure]:
         found["covariance"] = covariance_spectra(tree)
     if has("training", "loss"):
         found["training"] = training_curves(tree["training"].to_dataset())
-    return {name: f.figure if isinstance(f, Axes) else f for name, f in found.items()}
+    return {name: whole(f) for name, f in found.items()}
 
 
 def drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:

@@ -16,7 +16,7 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import xarray as xr
@@ -83,7 +83,7 @@ def style(name: str = "notebook", venue: str | None = None, columns: int = 1) ->
         )
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_settings(name, venue, columns))
+        mpl.rcParams.update(cast(Any, _settings(name, venue, columns)))
         yield
 
 
@@ -136,9 +136,14 @@ def new_figure(height: float | None = None, *, inches: float | None = None) -> F
     return Page(figsize=(w, h), layout="constrained")
 
 
+def whole(figure: Figure | Axes) -> Figure:
+    """The figure that axes lie on."""
+    return cast(Figure, figure.get_figure(root=True)) if isinstance(figure, Axes) else figure
+
+
 def key(axes: Axes, handles: Sequence[Any], title: str | None = None) -> None:
     """The legend: right of the axes, or below them where the page is a column of a paper."""
-    figure = axes.get_figure(root=True)
+    figure = whole(axes)
     alone = len(figure.axes) == 1
     if alone and figure.get_size_inches()[0] < NARROW:
         columns = min(3, len(handles))
@@ -148,7 +153,11 @@ def key(axes: Axes, handles: Sequence[Any], title: str | None = None) -> None:
         figure.set_size_inches(width, height + line * (rows + bool(title)))
         figure.legend(handles=handles, title=title, loc="outside lower center", ncols=columns)
         return
-    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "alignment": "left"}
+    place: dict[str, Any] = {
+        "loc": "center left",
+        "bbox_to_anchor": (1.0, 0.5),
+        "alignment": "left",
+    }
     axes.legend(handles=handles, title=title, **place)
 
 
@@ -214,8 +223,8 @@ def render(
     name: str = "figure",
 ) -> bytes:
     """The bytes of a figure file of kind pdf, png or svg."""
-    figure = figure.get_figure(root=True) if isinstance(figure, Axes) else figure
-    known = {k: str(metadata[k]) for k in SHOWN if k in (metadata or {})}
+    given = metadata or {}
+    known = {k: str(given[k]) for k in SHOWN if k in given}
     title = f"{known.get('study', 'archbias')}: {name}"
     words = json.dumps(known, ensure_ascii=True, sort_keys=True)
     fields = {
@@ -231,6 +240,6 @@ def render(
         "svg": {"Title": title, "Description": words, "Creator": "archbias", "Date": None},
     }[kind]
     buffer = io.BytesIO()
-    with mpl.rc_context(VECTOR):
-        figure.savefig(buffer, format=kind, metadata=fields)
+    with mpl.rc_context(cast(Any, VECTOR)):
+        whole(figure).savefig(buffer, format=kind, metadata=fields)
     return buffer.getvalue()

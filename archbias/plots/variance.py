@@ -7,6 +7,8 @@ at 95 %, for each direction.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -15,7 +17,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 from scipy.stats import chi2
 
 from .colors import NEUTRAL, marker, palette
-from .styles import axes_or_new, headline, key, plain
+from .styles import axes_or_new, headline, key, plain, whole
 
 TICKS = (1, 5, 10, 20, 40, 60, 80, 100, 150, 200, 300, 500, 1000)  # of ranks, on a root scale
 
@@ -61,7 +63,7 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
     for k, family in enumerate(families):
         found = shares[family]
         lost = np.nanmax(found) < bottom  # nowhere in the picture
-        style = {
+        style: dict[str, Any] = {
             "marker": marker(family),
             "markersize": 4,
             "markevery": _spread(len(rank), k),
@@ -103,7 +105,7 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
     key(axes, handles)
     if own:
         title = "Which directions of the data survive?"
-        headline(axes.get_figure(root=True), title, "At 1 as in the data, below it lost.")
+        headline(whole(axes), title, "At 1 as in the data, below it lost.")
     return axes
 
 

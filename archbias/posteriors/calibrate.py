@@ -22,11 +22,11 @@ that were fitted on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -144,13 +144,14 @@ def calibrate(
         lab = None if labels is None else torch.as_tensor(labels)[rows]
         y = draws * levels[0]
         clean = None
-        if protocol == "held-out":
+        if held_out is not None:  # of the protocol held-out alone
             clean = held_out.images[[j % len(held_out) for j in range(len(names))][rows]]
         for t, (sigma, after) in enumerate(pairwise(levels.tolist())):
-            if clean is None:
-                target = network(y, sigma, lab)
-            else:
+            if clean is not None:
                 y, target = clean + sigma * draws, clean
+            else:
+                assert network is not None  # checked at the start
+                target = network(y, sigma, lab)
             for j, candidate in enumerate(machines):
                 cosine[t, rows, j], error[t, rows, j] = _agreement(
                     candidate(y, sigma, lab), target, y
@@ -192,17 +193,17 @@ def _candidates(
     windows: Iterable[int] | None,
     candidates: Iterable[float] | None,
     shape: tuple[int, int, int],
-) -> list[float]:
+) -> Sequence[float]:
     """Distinct candidates, increasing."""
     if setting == "window":
-        given = windows or candidates or range(3, min(shape[1:]) + 1, 2)
-        found = sorted({check_window(k) for k in given})
-        if not found:
+        given: Iterable[Any] = windows or candidates or range(3, min(shape[1:]) + 1, 2)
+        sides = sorted({check_window(k) for k in given})
+        if not sides:
             raise InputError(
                 f"wanted windows to choose from, got none for {shape[1]}x{shape[2]} images; give "
                 "for example windows=[1]"
             )
-        return found
+        return sides
     found = sorted(set(candidates or ()))
     if windows is not None or not found or not all(isinstance(v, Real) for v in found):
         raise InputError(

@@ -94,8 +94,13 @@ def calibrate_all(
             setting=name,
             candidates=values,
             fit=fit,
-            progress=lambda i, n, k=number: progress(k * n + i, total * n),
+            progress=_part(progress, number, total),
         )
         machine = replace(machine, **{name: found.schedule})
         steps.append(found)
     return Coordinates(machine, tuple(steps))
+
+
+def _part(progress: Callable[[int, int], None], k: int, total: int) -> Callable[[int, int], None]:
+    """The progress of part k of all of them."""
+    return lambda i, n: progress(k * n + i, total * n)

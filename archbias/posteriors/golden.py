@@ -21,6 +21,7 @@ settings, plain shares or schedules, and the proxy is the image averaged over sq
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from numbers import Integral
@@ -54,7 +55,7 @@ class Golden(Spec):
     fine: float | Schedule = 0.1
     proxy: int = 4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("coarse", "fine"):
             check(name, getattr(self, name), lambda v: 0 < v <= 1, "above 0 and at most 1")
         if isinstance(self.proxy, bool) or not isinstance(self.proxy, Integral) or self.proxy < 1:
@@ -99,7 +100,9 @@ class GoldenDenoiser(Denoiser):
     Distances are formed in float64 from squared differences.
     """
 
-    def __init__(self, spec: Golden, shape: tuple[int, int, int], tensors: dict[str, Tensor]):
+    spec: Golden
+
+    def __init__(self, spec: Golden, shape: Sequence[int], tensors: dict[str, Tensor]):
         super().__init__(spec, shape, tensors)
         self.classes = tuple(tensors["labels"].unique().tolist()) if "labels" in tensors else ()
         self._thumbs = self._thumbnail(tensors["images"])

@@ -24,7 +24,7 @@ Sources: Kamb & Ganguli, arXiv 2412.20292 (both ends); Niedoba, Zwartsenberg & W
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -71,7 +71,7 @@ class Graded(Spec):
     radius: int | Schedule = 2
     border: str = "zeros"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.window, WindowSchedule):
             check_window(self.window)
         check_moves(self.rho, self.radius)
@@ -113,7 +113,9 @@ class GradedDenoiser(Denoiser):
     inside `torch.func`, the same sums run in plain torch.
     """
 
-    def __init__(self, spec: Graded, shape: tuple[int, int, int], tensors: dict[str, Tensor]):
+    spec: Graded
+
+    def __init__(self, spec: Graded, shape: Sequence[int], tensors: dict[str, Tensor]):
         super().__init__(spec, shape, tensors)
         self.classes = tuple(tensors["labels"].unique().tolist()) if "labels" in tensors else ()
         windows = spec.window.windows if isinstance(spec.window, WindowSchedule) else (spec.window,)
@@ -158,7 +160,8 @@ class GradedDenoiser(Denoiser):
         size = (self.shape[1] + 2 * half, self.shape[2] + 2 * half)
         local = geometry("ls", group.window, *size)
         noisy = pad(y, frame, mode="circular") if half else y
-        top = total = mean = None
+        top: np.ndarray | None = None
+        total = mean = np.zeros(())
         for down, right, prior in self._moves(group):
             moved = torch.roll(images, (-down, -right), (2, 3)) if down or right else images
             if half:

@@ -17,7 +17,7 @@ Source: Kamb & Ganguli, arXiv 2412.20292, section 2 ("ideal score"); the posteri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -63,7 +63,9 @@ class Ideal(Spec):
 class IdealDenoiser(Denoiser):
     """State: images (N, C, H, W) float32, labels (N,) int64 where the set has them."""
 
-    def __init__(self, spec: Ideal, shape: tuple[int, int, int], tensors: dict[str, Tensor]):
+    spec: Ideal
+
+    def __init__(self, spec: Ideal, shape: Sequence[int], tensors: dict[str, Tensor]):
         super().__init__(spec, shape, tensors)
         self.classes = tuple(tensors["labels"].unique().tolist()) if "labels" in tensors else ()
 
@@ -82,7 +84,7 @@ class IdealDenoiser(Denoiser):
             w = self._weights(y[rows], sigma[rows], None if labels is None else labels[rows]).to(
                 y.dtype
             )
-            start, total = 0, 0.0
+            start, total = 0, y.new_zeros(())
             for block in self._blocks(y):
                 total = total + w[:, start : start + len(block)] @ block
                 start += len(block)

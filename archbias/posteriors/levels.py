@@ -27,7 +27,7 @@ class Schedule:
     values: tuple[float, ...]
     source: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "sigmas", tuple(float(s) for s in self.sigmas))
         object.__setattr__(self, "values", tuple(self.values))
         if not self.sigmas or len(self.sigmas) != len(self.values):
@@ -51,12 +51,12 @@ class Schedule:
         )[1]
 
 
-def at(setting: float | Schedule, sigma: float) -> float:
+def at(setting: float | Callable[[float], float], sigma: float) -> float:
     """The setting at this noise level: of a schedule its value, a number as it is."""
     return setting(sigma) if callable(setting) else setting
 
 
-def check(name: str, setting: float | Schedule, fits: Callable[[Real], bool], wanted: str) -> None:
+def check(name: str, setting: float | Schedule, fits: Callable[[float], bool], wanted: str) -> None:
     """An InputError unless the setting, or every value of its schedule, is a number that fits."""
     values = setting.values if isinstance(setting, Schedule) else (setting,)
     for value in values:

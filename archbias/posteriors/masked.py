@@ -27,7 +27,7 @@ Niedoba, Zwartsenberg & Wood, arXiv 2605.24192 (soft masks and moved sources).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -89,7 +89,7 @@ class Masked(Spec):
     radius: int | Schedule = 1
     edges: str = "replicate"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         known = {
             "mask": MASKS,
             "index": ("row", "column"),
@@ -176,7 +176,9 @@ class MaskedDenoiser(Denoiser):
     KEEP bytes: 4 MB a level at 32 x 32 when shared, 38 MB with one for each of three channels.
     """
 
-    def __init__(self, spec: Masked, shape: tuple[int, int, int], tensors: dict[str, Tensor]):
+    spec: Masked
+
+    def __init__(self, spec: Masked, shape: Sequence[int], tensors: dict[str, Tensor]):
         super().__init__(spec, shape, tensors)
         self.classes = tuple(tensors["labels"].unique().tolist()) if "labels" in tensors else ()
         self._sights: OrderedDict[tuple, Sight] = OrderedDict()
@@ -250,10 +252,11 @@ class MaskedDenoiser(Denoiser):
     def _mean(self, y: Tensor, sigma: Tensor, level: float, phi: Tensor) -> Tensor:
         """One row (C, H, W): the softmax streamed over blocks of images and moves."""
         own = len(self._sight(level, y).mask) == y[0].numel()  # channels share a mask
-        top = total = mean = None
+        top: Tensor | None = None
+        total = mean = torch.zeros(())
         for block, logits in self._logits(y, sigma, level, phi):
             best = logits.detach().amax(2, keepdim=True)
-            change = None
+            change: Tensor | None = None
             if top is not None:
                 best = torch.maximum(top, best)
                 change = (top - best).exp()
@@ -306,13 +309,13 @@ class MaskedDenoiser(Denoiser):
             return self._sights[key]
         _, h, w = self.shape
         mask = self._make(level)
-        moved = moves(rho, radius)
-        seen = None
+        moved = moves(rho, int(radius))
+        seen: tuple[Tensor, Tensor] | None = None
         if spec.edges == "border" and len(moved) > 1:
-            seen = shapes.reach(mask, h, w)
+            rows, columns = shapes.reach(mask, h, w)
             if spec.mask == "window":  # a window larger than the image is known to meet the border
-                seen = tuple(torch.full((h * w,), window // 2) for _ in range(2))
-            seen = tuple(s.to(y.device) for s in seen)
+                rows = columns = torch.full((h * w,), int(window) // 2)
+            seen = rows.to(y.device), columns.to(y.device)
         sight = Sight(mask.to(y.device, y.dtype), moved, seen)
         self._sights[key] = sight
         used = sum(s.mask.nbytes for s in self._sights.values())
@@ -324,7 +327,7 @@ class MaskedDenoiser(Denoiser):
         """The mask at one noise level, (P, X) float64 on the CPU."""
         spec, (c, h, w) = self.spec, self.shape
         if spec.mask == "window":
-            mask = shapes.window_energy(at(spec.window, level), h, w)
+            mask = shapes.window_energy(int(at(spec.window, level)), h, w)
             return mask if spec.shared else mask.repeat_interleave(c, 0).repeat_interleave(c, 1)
         if spec.mask == "jacobian":
             sigmas = self._tensors["mask_sigmas"]

@@ -53,7 +53,7 @@ class Masks:
     shape: tuple[int, int, int]
     source: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         c, h, w = self.shape
         sizes = (h * w, h * w * c)
         fits = self.energy.ndim == 3 and self.energy.shape[1] == self.energy.shape[2]

@@ -80,7 +80,9 @@ def of_network(
         for k in range(points):
             x = images.images[k : k + 1].to(dtype)
             n = seeds.normal([seed + k], x.shape[1:], stream=STREAM, dtype=torch.float64).to(x)
-            label = images.labels[k : k + 1] if denoiser.classes else None
+            label = None
+        if denoiser.classes and images.labels is not None:
+            label = images.labels[k : k + 1]
             signs = torch.sign(
                 seeds.normal([seed + k], (h * w, c), stream=STREAM + 1, dtype=torch.float64)[0]
             ).to(dtype)

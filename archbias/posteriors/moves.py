@@ -39,7 +39,7 @@ def check_moves(rho: float | Schedule, radius: int | Schedule) -> None:
     check(
         "radius",
         radius,
-        lambda v: isinstance(v, Integral) and v >= 0,
+        lambda v: v >= 0 and isinstance(v, Integral),
         "a whole number of pixels, at least 0",
     )
 

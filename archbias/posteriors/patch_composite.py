@@ -25,6 +25,7 @@ CIFAR10 at 18 levels).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, ClassVar
@@ -75,12 +76,12 @@ class PatchComposite(Spec):
     share: float | Schedule = 0.5
     measured: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.patches not in PATCHES:
             raise InputError(
                 f"unknown patches {self.patches!r}; {nearest(str(self.patches), PATCHES)}"
             )
-        check("size", self.size, lambda v: isinstance(v, Integral) and v >= 1, "a whole number")
+        check("size", self.size, lambda v: v >= 1 and isinstance(v, Integral), "a whole number")
         check("share", self.share, lambda v: 0 < v <= 1, "a number above 0 and at most 1")
         if not isinstance(self.measured, bool) or (self.measured and self.patches != "flex"):
             raise InputError(
@@ -130,9 +131,9 @@ class CompositeDenoiser(Denoiser):
     variances, or mask_sigmas and mask_energy.
     """
 
-    def __init__(
-        self, spec: PatchComposite, shape: tuple[int, int, int], tensors: dict[str, Tensor]
-    ):
+    spec: PatchComposite
+
+    def __init__(self, spec: PatchComposite, shape: Sequence[int], tensors: dict[str, Tensor]):
         super().__init__(spec, shape, tensors)
         self.classes = tuple(tensors["labels"].unique().tolist()) if "labels" in tensors else ()
         self._sets: dict[float, Tensor] = {}

@@ -22,7 +22,7 @@ Source: Kamb & Ganguli, *An analytic theory of creativity in convolutional diffu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -102,7 +102,7 @@ class LS(_Windowed):
     summary: ClassVar[str] = "local: every pixel sees its window, at its own place"
     window: int | WindowSchedule = 7
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self.window)
 
     @property
@@ -127,7 +127,7 @@ class ELS(_Windowed):
     window: int | WindowSchedule = 7
     wrap: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self.window)
         if not isinstance(self.wrap, bool):
             raise InputError(
@@ -155,7 +155,7 @@ class BBELS(_Windowed):
     summary: ClassVar[str] = "boundary-broken ELS: windows that meet the border alike"
     window: int | WindowSchedule = 7
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self.window)
 
     @property
@@ -183,14 +183,13 @@ class MachineDenoiser(Denoiser):
     inside `torch.func`, the same sums run in plain torch, in float64.
     """
 
-    def __init__(self, spec: _Windowed, shape: tuple[int, int, int], tensors: dict[str, Tensor]):
+    spec: _Windowed
+
+    def __init__(self, spec: _Windowed, shape: Sequence[int], tensors: dict[str, Tensor]):
         super().__init__(spec, shape, tensors)
         self.classes = tuple(tensors["labels"].unique().tolist()) if "labels" in tensors else ()
-        levels = (
-            spec.window.sigmas
-            if isinstance(getattr(spec, "window", None), WindowSchedule)
-            else (1.0,)
-        )
+        window = getattr(spec, "window", None)
+        levels = window.sigmas if isinstance(window, WindowSchedule) else (1.0,)
         for sigma in levels:
             spec.geometry(sigma, *self.shape[1:])
 

@@ -24,11 +24,11 @@ on the same seeds, whose sources may come from anywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
 
-from ..denoise import Denoiser
+from ..denoise import Denoiser, Spec
 from .coordinates import Coordinates, calibrate_all
 from .levels import Schedule
 from .masked import Masked, MaskedDenoiser
@@ -96,8 +96,8 @@ def calibrated(
         The theory, and what was fitted; `Coordinates.apart` refuses to judge on those seeds.
     """
 
-    def fit(spec: Masked) -> MaskedDenoiser:
-        return spec.fit(images, masks=masks)
+    def fit(spec: Spec) -> MaskedDenoiser:
+        return cast(Masked, spec).fit(images, masks=masks)
 
     found = calibrate_all(
         network,

@@ -23,6 +23,7 @@ kappa does not depend on t is how we read it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, ClassVar
@@ -57,7 +58,7 @@ class Smoothed(Spec):
     draws: int = 64
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check("smoothing", self.smoothing, lambda v: 0 <= v < float("inf"), "at least 0 and finite")
         if (
             isinstance(self.draws, bool)
@@ -91,7 +92,9 @@ class SmoothedDenoiser(Denoiser):
     Logits are formed in float64 whatever the dtype of y, as in `ideal`. Memory: M N numbers a row.
     """
 
-    def __init__(self, spec: Smoothed, shape: tuple[int, int, int], tensors: dict[str, Tensor]):
+    spec: Smoothed
+
+    def __init__(self, spec: Smoothed, shape: Sequence[int], tensors: dict[str, Tensor]):
         super().__init__(spec, shape, tensors)
         self.classes = tuple(tensors["labels"].unique().tolist()) if "labels" in tensors else ()
         self._kept: dict[torch.device, tuple[Tensor, Tensor]] = {}

@@ -13,6 +13,7 @@ along its own direction.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -74,7 +75,7 @@ class Jacobian:
             None if self.labels is None else self.labels.repeat(count)[start : start + self.batch]
         )
 
-    def _each(self, v: Tensor, f) -> Tensor:
+    def _each(self, v: Tensor, f: Callable[..., Tensor]) -> Tensor:
         k = len(v)
         rows, directions = self.y.repeat(k, 1, 1, 1), v.reshape(-1, *self.y.shape[1:])
         starts = range(0, len(rows), self.batch)

@@ -56,7 +56,7 @@ class Bottleneck(Spec):
 
     summary: ClassVar[str] = "r numbers between an encoder and one of four decoders"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InputError(
                 f"unknown kind of bottleneck {self.kind!r}; {nearest(str(self.kind), KINDS)}"
@@ -97,6 +97,7 @@ class Bottleneck(Spec):
             ]
         )
         if self.kind == "mixture":
+            assert self.components is not None
             state |= _mixture(codes, self.components, self.seed)
         else:
             state |= {"codes": codes}
@@ -106,6 +107,7 @@ class Bottleneck(Spec):
 
     def _affordable(self, n: int) -> None:
         """A mixture has at most one component per image, and its covariances fit into memory."""
+        assert self.components is not None  # checked at the start
         if self.components > n:
             raise InputError(
                 f"wanted at most one component per image, got {self.components} for {n} images; "
@@ -137,6 +139,8 @@ def _mixture(codes: Tensor, components: int, seed: int) -> dict[str, Tensor]:
 
 class BottleneckDenoiser(Denoiser):
     """D as a function of z; state: mean (C, H, W), basis V (d, r) and what the decoder needs."""
+
+    spec: Bottleneck
 
     def encode(self, y: Tensor) -> Tensor:
         """Z (B, r) of y (B, C, H, W)."""

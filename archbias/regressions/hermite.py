@@ -168,7 +168,7 @@ class MomentBasis(Basis):
 
 
 @njit(cache=True)
-def _means(table, indices):
+def _means(table: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """Mean over n of prod_j table[j, indices[c, j], n] for each c: table (r, q, N), indices
     (L, r).
     """

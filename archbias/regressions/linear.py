@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import abc
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -69,7 +70,7 @@ class Linear(Spec):
 
     summary: ClassVar[str] = "best affine map (Wiener filter), or a restricted one"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.constraint not in CONSTRAINTS:
             raise InputError(
                 f"unknown constraint {self.constraint!r}; choose from None, 'equivariant', 'local' "
@@ -101,12 +102,18 @@ class Linear(Spec):
         """Whether the map sees a window only."""
         return self.constraint in ("local", "local_per_pixel")
 
+    @property
+    def side(self) -> int:
+        """The window of a local constraint."""
+        assert self.window is not None  # checked at the start
+        return self.window
+
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> LinearDenoiser:
         x = images.images
         h, w = images.shape[1:]
         # on the torus a pixel is seen once
         widest = min(h, w) if self.constraint == "local" else 2 * max(h, w) - 1
-        if self.local and self.window > widest:
+        if self.local and self.side > widest:
             raise InputError(
                 f"the window of constraint={self.constraint!r} must be at most {widest} for "
                 f"{h}x{w} images, got {self.window}; "
@@ -123,13 +130,13 @@ class Linear(Spec):
                 "variances": variances[: self.rank],
             }
         elif self.constraint == "local_per_pixel":
-            mean, covariances = moments.neighbours(x, self.window)
+            mean, covariances = moments.neighbours(x, self.side)
             state = {"mean": mean, "covariances": covariances}
         else:
             channel_mean, r = moments.stationary(x)
             mean = channel_mean[:, None, None].expand(images.shape).contiguous()
             if self.constraint == "local":
-                values, vectors = torch.linalg.eigh(moments.window_of(r, self.window))
+                values, vectors = torch.linalg.eigh(moments.window_of(r, self.side))
             else:
                 values, vectors = torch.linalg.eigh(torch.fft.fft2(r).permute(2, 3, 0, 1))
                 vectors = torch.view_as_real(vectors).contiguous()
@@ -137,7 +144,7 @@ class Linear(Spec):
         return self.rebuild(state)
 
     def rebuild(self, state: dict[str, Tensor]) -> LinearDenoiser:
-        kind = {
+        kind: dict[str | None, type[LinearDenoiser]] = {
             None: Wiener,
             "equivariant": Equivariant,
             "local": LocalConvolution,
@@ -148,6 +155,8 @@ class Linear(Spec):
 
 class LinearDenoiser(Denoiser):
     """D(y) = mu + A_sigma (y - mu), with `state()["mean"]` mu (C, H, W)."""
+
+    spec: Linear
 
     @property
     def mean(self) -> Tensor:
@@ -205,7 +214,7 @@ class LocalConvolution(Convolution):
         """W at levels (B,): (B, k, k, C in, C out), the weight of pixel p + x - k // 2 in the
         output at p.
         """
-        k, c = self.spec.window, self.shape[0]
+        k, c = self.spec.side, self.shape[0]
         t = self.tensors(sigma)
         gain = t["values"] / (t["values"] + sigma[:, None] ** 2)
         middle = (k * k // 2) * c
@@ -215,7 +224,7 @@ class LocalConvolution(Convolution):
         )
 
     def transfer(self, sigma: Tensor) -> Tensor:
-        k, (_, h, w) = self.spec.window, self.shape
+        k, (_, h, w) = self.spec.side, self.shape
         torus = torch.nn.functional.pad(
             self.kernel(sigma).permute(0, 4, 3, 1, 2), (0, w - k, 0, h - k)
         )
@@ -229,7 +238,7 @@ class LocalPerPixel(LinearDenoiser):
     of `moments.neighbours`.
     """
 
-    def __init__(self, spec: Linear, shape: tuple[int, int, int], tensors: dict[str, Tensor]):
+    def __init__(self, spec: Linear, shape: Sequence[int], tensors: dict[str, Tensor]):
         super().__init__(spec, shape, tensors)
         self._weights: OrderedDict[float, Tensor] = OrderedDict()
 
@@ -244,7 +253,7 @@ class LocalPerPixel(LinearDenoiser):
 
     def _filter(self, y: Tensor, level: float) -> Tensor:
         """The affine map of one level: sum over the window's k k positions."""
-        k, (_, h, w) = self.spec.window, self.shape
+        k, (_, h, w) = self.spec.side, self.shape
         mean, weights = self._tensors["mean"].to(y), self.weights(level).to(y)
         padded = torch.nn.functional.pad(y - mean, [k // 2] * 4)
         out = mean
@@ -262,7 +271,7 @@ class LocalPerPixel(LinearDenoiser):
         if level in self._weights:
             self._weights.move_to_end(level)
             return self._weights[level]
-        k, (c, h, w) = self.spec.window, self.shape
+        k, (c, h, w) = self.spec.side, self.shape
         m, half = k * k * c, k // 2
         covariances = torch.nn.functional.pad(
             self._tensors["covariances"].cpu(), [0, 0, 0, 0, 0, 0, 0, 0, half, half, half, half]

@@ -126,7 +126,7 @@ class PolynomialDenoiser(Denoiser):
         self._deviation = np.sqrt(self.variances[: self.r].double().cpu().numpy())
         self._solved = lru_cache(KEPT_LEVELS)(self._solve)
 
-    def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+    def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         s = self.tensors(y)
         mean, basis = s["mean"].flatten(), s["basis"]
         c = (y.flatten(1) - mean) @ basis.T
@@ -169,7 +169,7 @@ class PolynomialDenoiser(Denoiser):
 
     def gram(self, sigma: float) -> np.ndarray:
         """E[psi_a psi_b] over data and noise, of the joint polynomial: (K, K)."""
-        return self.terms.gram(self._moments, self._alpha(sigma))
+        return self._joint.gram(self._moments, self._alpha(sigma))
 
     def curl(self, sigma: float) -> float:
         """E|J - J^T|^2 / (4 E|J|^2) of the polynomial block, Frobenius norms, over data and noise:
@@ -201,6 +201,11 @@ class PolynomialDenoiser(Denoiser):
             return higher, _integrate(higher, c, np.sqrt(self._deviation**2 + sigma**2))
         return self._higher(), self._score_match(sigma)
 
+    @property
+    def _joint(self) -> MomentBasis:
+        assert isinstance(self.terms, MomentBasis)  # of a polynomial that is not separable
+        return self.terms
+
     def _alpha(self, sigma: float) -> np.ndarray:
         return self._deviation / np.sqrt(self._deviation**2 + sigma**2)
 
@@ -219,7 +224,7 @@ class PolynomialDenoiser(Denoiser):
             return torch.from_numpy(out)
         if not self.spec.conservative:
             return torch.from_numpy(
-                least_squares(self.gram(sigma), self.terms.cross(moments, alpha)) * deviation
+                least_squares(self.gram(sigma), self._joint.cross(moments, alpha)) * deviation
             )
         higher, theta = self._higher(), self._score_match(sigma)[:, None]
         scale = np.sqrt(deviation**2 + sigma**2)
@@ -236,7 +241,7 @@ class PolynomialDenoiser(Denoiser):
         s_j, all of degree <= p.
         """
         higher, deviation = self._higher(), self._deviation
-        gram, cross = self.gram(sigma), self.terms.cross(self._moments, self._alpha(sigma))
+        gram, cross = self.gram(sigma), self._joint.cross(self._moments, self._alpha(sigma))
         scale = np.sqrt(deviation**2 + sigma**2)
         left, right = np.zeros((higher.size, higher.size)), np.zeros(higher.size)
         for j in range(self.r):

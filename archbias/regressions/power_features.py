@@ -50,9 +50,9 @@ class PowerFeaturesDenoiser(Denoiser):
     def __init__(self, spec: PowerFeatures, tensors: dict[str, Tensor]):
         super().__init__(spec, tuple(tensors["mean"].shape), tensors)
         self.r = projections(spec.features, tensors["mean"].numel(), spec.seed)
-        self.weights = lru_cache(KEPT_LEVELS)(self.weights)
+        self._kept = lru_cache(KEPT_LEVELS)(self._weigh)
 
-    def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+    def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         s, spec = self.tensors(y), self.spec
         h = features(y.flatten(1).double() @ self.r.to(y.device).T, spec.degree, spec.normalize)
         levels = sigma.tolist()
@@ -72,5 +72,8 @@ class PowerFeaturesDenoiser(Denoiser):
         """W (N, K) and the mean feature (K,), float64: D = mean + X^T W (h - mean feature), X the
         centred images.
         """
+        return self._kept(sigma)
+
+    def _weigh(self, sigma: float) -> tuple[Tensor, Tensor]:
         x = self._tensors["images"].double() + self._tensors["mean"].double().flatten()
         return self.spec.weigh(x @ self.r.T, self.r, sigma)

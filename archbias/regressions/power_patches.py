@@ -122,7 +122,7 @@ class PowerPatchesDenoiser(Denoiser):
             key=lambda pair: abs(math.log(pair[0] / sigma)),
         )[1]
 
-    def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+    def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         rows = [
             self._one(row, level) for row, level in zip(y.double(), sigma.tolist(), strict=True)
         ]

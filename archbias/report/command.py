@@ -34,7 +34,11 @@ def reproduce(
             "numbers."
         )
     loaded = _loaded(study)
-    words = ["archbias", "run", _place(loaded.folder) if loaded else f"studies/{name}"]
+    words = [
+        "archbias",
+        "run",
+        _place(loaded.folder) if loaded and loaded.folder else f"studies/{name}",
+    ]
     if loaded:
         found = flags(loaded, settings)
         if found is None:

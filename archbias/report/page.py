@@ -14,9 +14,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
+import pandas as pd
 import xarray as xr
 from markupsafe import Markup
 
@@ -26,6 +27,7 @@ from ..denoise import to_json
 from ..errors import InputError
 from ..exploring.page import policy_hash
 from ..families import FAMILIES
+from ..store.open import variable
 from . import tables, words
 from .command import attribute, reproduce, spelled
 
@@ -95,7 +97,7 @@ def page(
     troubles: list[tuple[str, str]] | None = None,
 ) -> str:
     """The page as HTML text; troubles are (cell, what happened) of cells the store lacks."""
-    attrs = tree.attrs
+    attrs = {str(k): v for k, v in tree.attrs.items()}
     settings = attribute(attrs, "settings")
     images = attribute(attrs, "images")
     commands, notes = reproduce(attrs, settings, study)
@@ -159,10 +161,10 @@ def findings(tree: xr.DataTree, module: Any) -> list[str]:
 def _figures(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
     captions = CAPTIONS | getattr(module, "CAPTIONS", {})
     with plots.style("notebook"):
-        drawn = plots.drawn(module, tree)
+        drawn, attrs = plots.drawn(module, tree), {str(k): v for k, v in tree.attrs.items()}
         found = []
         for name, figure in drawn.items():
-            data = plots.render(figure, "png", tree.attrs, name=name)
+            data = plots.render(figure, "png", attrs, name=name)
             # the PNG header
             width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
             caption = captions.get(name, "")
@@ -218,7 +220,7 @@ def _key(value: Any) -> str:
     return number.group() if number else str(value)
 
 
-def _table(title: str, frame) -> dict[str, Any]:
+def _table(title: str, frame: pd.DataFrame) -> dict[str, Any]:
     columns, rows, note = tables.layout(frame)
     values = {(v.family, v.column): repr(v.value) for v in frame.itertuples(index=False)}
     return {
@@ -243,7 +245,7 @@ def _families(
 ) -> list[dict[str, str]]:
     specs = attribute(attrs, "families") or settings.get("families") or {}
     if not specs and "samples" in tree.children:
-        specs = {str(f): {} for f in tree["samples"]["family"].values}
+        specs = {str(f): {} for f in variable(tree, "samples/family").values}
     known = {cls.__name__: cls for cls in FAMILIES.values()}
     found = []
     for label, spec in specs.items():
@@ -260,7 +262,7 @@ def _defaults(cls: type) -> dict[str, Any]:
     left out.
     """
     given = {
-        f.name: f.default_factory() if f.default is MISSING else f.default
+        f.name: cast(Any, f).default_factory() if f.default is MISSING else f.default
         for f in fields(cls)
         if f.init and _has_default(f)
     }

@@ -59,7 +59,7 @@ def agreement(tree: xr.DataTree, measure: str = "r") -> pd.DataFrame:
         found = {str(p): bootstrap(values.sel(predictor=p).values) for p in ds["predictor"].values}
         found = {p: v for p, v in found.items() if v.n}
         competing = [p for p in found if p not in CEILINGS]
-        best = max(competing, key=lambda p: good(found[p].value), default=None)
+        best = max(competing, key=lambda p: good(found[p].value), default="")
         others = [p for p in competing if p != best]
         if len(others) * 2.0 ** (1 - found[best].n if others else 0) > ALPHA:
             others = []  # so few seeds that no outcome of the test could tell two predictions apart

@@ -13,6 +13,7 @@ import xarray as xr
 from ..metrics.compare import CEILINGS, FLOORS
 from ..metrics.intervals import Interval, bootstrap
 from ..metrics.paired import paired
+from ..store.open import variable
 
 SEEDS, IMAGES, SIDE, STEPS = 8, 100, 16, 100  # below these a number means nothing
 ALPHA = 0.05  # of signed ranks over seeds: above it two predictions are not told apart
@@ -63,11 +64,11 @@ def usual(tree: xr.DataTree) -> list[str]:
     are copies.
     """
     if "agreement" in tree.children:
-        families = [str(f) for f in tree["agreement"]["family"].values]
+        families = [str(f) for f in variable(tree, "agreement/family").values]
         own = {f: [f, f"{f} law"] for f in families}  # no prediction of itself
         return toy(tree) + [predicted(tree, f, own[f]) for f in families]
     if "novelty" in tree.children and "copy" in tree["novelty"]:
-        families = [str(f) for f in tree["novelty"]["family"].values]
+        families = [str(f) for f in variable(tree, "novelty/family").values]
         return toy(tree) + [f"Of {f}{copies(tree, f).replace(';', ',', 1)}." for f in families]
     return toy(tree)
 
@@ -78,7 +79,7 @@ def standing(
     """Every prediction of a family with its median r over seeds, best first; without ceilings,
     floors and those left out.
     """
-    r = tree["agreement"]["r"].sel(family=family)
+    r = variable(tree, "agreement/r").sel(family=family)
     names = [str(p) for p in r["predictor"].values]
     names = [n for n in names if n not in (*CEILINGS, *FLOORS, *leave_out)]
     found = [(n, bootstrap(r.sel(predictor=n).values)) for n in names]
@@ -91,7 +92,7 @@ def predicted(tree: xr.DataTree, family: str, leave_out: Sequence[str] = ()) -> 
     if not ranked:
         return f"{family} has no prediction."
     name, found = ranked[0]
-    r = tree["agreement"]["r"].sel(family=family)
+    r = variable(tree, "agreement/r").sel(family=family)
     said = f"{name} predicts {family} best: median r {found:.2f}{beside(r, ranked)}"
     ceilings = [c for c in CEILINGS if c in r["predictor"].values]
     if ceilings and np.isfinite(top := bootstrap(r.sel(predictor=ceilings[0]).values).value):
@@ -114,6 +115,6 @@ def copies(tree: xr.DataTree, family: str) -> str:
     """How many of its samples are copies, as the end of a sentence."""
     if "novelty" not in tree.children or "copy" not in tree["novelty"]:
         return ""
-    flags = tree["novelty"]["copy"].sel(family=family).values.astype(float)
+    flags = variable(tree, "novelty/copy").sel(family=family).values.astype(float)
     known = flags[np.isfinite(flags)]
     return f"; {int(known.sum())} of {len(known)} samples are copies"

@@ -61,6 +61,18 @@ def loaded(node: xr.DataTree | xr.Dataset, where: object) -> None:
         ) from error
 
 
+def variable(tree: xr.DataTree, path: str) -> xr.DataArray:
+    """A variable of a tree, by its path: `agreement/r`.
+
+    Raises:
+        KeyError: there is no such variable.
+    """
+    found = tree[path]
+    if isinstance(found, xr.DataArray):
+        return found
+    raise KeyError(f"{path} is a group of the tree, no variable")
+
+
 def _file(path: Path) -> xr.DataTree:
     wanted = "wanted numbers that `archbias export` wrote"
     if not path.exists():

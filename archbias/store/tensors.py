@@ -28,7 +28,7 @@ def digest(header: Mapping[str, str], state: Mapping[str, Tensor]) -> str:
     sha = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode("utf-8"))
     for name, tensor in sorted(state.items()):
         sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

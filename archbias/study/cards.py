@@ -10,6 +10,7 @@ No sample is looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,9 @@ def traits(card: probes.BiasCard, label: str) -> xr.Dataset:
         "memory": card.memory,
     }
     dims = ("family", "sigma")
-    variables = {k: (dims, v.numpy()[None], about(*TRAITS[k])) for k, v in columns.items()}
+    variables: dict[str, tuple] = {
+        k: (dims, v.numpy()[None], about(*TRAITS[k])) for k, v in columns.items()
+    }
     described = about("share of the Jacobian's energy by offset")
     variables["receptive"] = ((*dims, "row", "column"), card.receptive.numpy()[None], described)
     described = about("half-width of the window with that share of the Jacobian's energy", "pixel")
@@ -109,7 +112,7 @@ def proposed(row: Row, fraction: float, work: Work) -> Spec:
     """The machine that the row's card proposes, from its finished cell."""
     group = work.read(row.cell("card"))["proposals"].to_dataset()
     one = group.sel(family=str(row), fraction=fraction)
-    machine = families.family(str(one["machine"].values))
+    machine: Any = families.family(str(one["machine"].values))
     if "window" not in machine.__dataclass_fields__:
         return machine()
     levels: Sequence[float] = one["level"].values.tolist()

@@ -25,6 +25,7 @@ from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError
 from ..metrics import agreement, finite, novelty
+from ..store.open import variable
 from . import Cell, Images, Work
 
 IMAGE = ("channel", "row", "column")
@@ -50,7 +51,7 @@ class Settings:
     schedule: str = "cosine"
     families: dict[str, Spec] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         noise.schedule(self.schedule, self.steps)  # complains before anything runs
         if self.seeds < 1:
             raise InputError(
@@ -156,7 +157,7 @@ def compared(label: str, predictors: Iterable[Cell], settings: Settings) -> Cell
     sources = [c.name for c in predictors]
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        x = torch.from_numpy(work.read(label)["samples/sample"].values[0])
+        x = torch.from_numpy(variable(work.read(label), "samples/sample").values[0])
         parts = []
         for source in sources:
             group = work.read(source).to_dict()["/predictions"]

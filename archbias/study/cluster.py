@@ -25,6 +25,7 @@ from ..denoise import Runtime
 from ..errors import InputError
 from . import Cell, Quiet, State, Study, Work
 from .failures import headline
+from .runner import Listener
 from .study import checkpoint_path, error_path
 
 # seconds after which workers that have joined are looked for, if no cell ends before
@@ -40,7 +41,7 @@ def run(
     address: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
-    listener: Quiet | None = None,
+    listener: Listener | None = None,
 ) -> State:
     """As `archbias.study.run`, with cells side by side.
 
@@ -145,7 +146,7 @@ def run(
 
 
 @contextmanager
-def _client(workers: int | None, address: str | None, threads: int):
+def _client(workers: int | None, address: str | None, threads: int) -> Iterator[Any]:
     """A client of the given scheduler, or of local processes that end with it."""
     from distributed import Client, LocalCluster
 

@@ -77,6 +77,8 @@ def figures(study_folder: str | Path) -> Any:
 def _module(file: Path, what: str) -> Any:
     name = f"archbias_{what}_{file.resolve().parent.name}"
     spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None  # of a Python file
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -36,7 +36,7 @@ def judged(label: str, x: Tensor, many: Tensor, held_out: Tensor, device: str) -
     as there are images in a half. Samples that are not finite are left out of it and counted.
     """
     kept = finite.kept(many)
-    variables = {
+    variables: dict[str, tuple] = {
         k: (("family", "seed"), v.numpy()[None], about(*MEASURES[k]))
         for k, v in judge(x, held_out, device).items()
     }
@@ -73,7 +73,9 @@ def reference(images_of: Images, held_out: int) -> Cell:
         x = unseen.images[1::2]
         found = {"training_distance": novelty.nearest(x, images_of.load().images).distance}
         found |= judge(x, unseen.images, work.runtime.device)
-        variables = {k: (("image",), v.numpy(), about(*MEASURES[k])) for k, v in found.items()}
+        variables: dict[str, tuple] = {
+            k: (("image",), v.numpy(), about(*MEASURES[k])) for k, v in found.items()
+        }
         rng = np.random.default_rng(0)
         halves = [rng.permutation(len(unseen)).reshape(2, -1) for _ in range(SPLITS)]
         apart = [frechet(unseen.images[a], unseen.images[b]) for a, b in halves]

@@ -63,7 +63,7 @@ class Replay:
         """Estimated cost on two cores."""
         return sum(c.seconds for c in self.cells)
 
-    def run(self, folder: Path, listener: runner.Quiet | None = None) -> Replayed:
+    def run(self, folder: Path, listener: runner.Listener | None = None) -> Replayed:
         """Compute into FOLDER/NAME, where the same call resumes, and compare.
 
         Raises:
@@ -150,6 +150,7 @@ def replays(
         InputError: there are no numbers, they are damaged, or a row is not among them.
     """
     asked = find.load(study)
+    assert asked.folder is not None  # of a study that was loaded
     files = sorted(asked.folder.glob("*.nc"))
     if not files:
         raise InputError(

@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import threadpoolctl
 import torch
@@ -71,6 +71,24 @@ def _threads(count: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+class Listener(Protocol):
+    """What hears of a run's progress."""
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def start(self, cells: Sequence[Cell], done: Sequence[str]) -> None: ...
+
+    def begin(self, cell: Cell) -> None: ...
+
+    def within(self, done: float, total: float, note: str) -> None: ...
+
+    def end(self, cell: Cell, error: BaseException | None) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
 class Quiet:
     """Hears of a run's progress and says nothing; `archbias.cli.Bars` shows it."""
 
@@ -98,7 +116,7 @@ def run(
     device: str = "cpu",
     threads: int | None = None,
     trained: Callable[[Spec, ImageSet], Denoiser] | None = None,
-    listener: Quiet | None = None,
+    listener: Listener | None = None,
 ) -> State:
     """Compute what is missing and join it; the same call resumes.
 
@@ -153,7 +171,7 @@ def run(
     return status(folder)[1]
 
 
-def finished(cells: Sequence[Cell], folder: Path, listener: Quiet) -> set[str]:
+def finished(cells: Sequence[Cell], folder: Path, listener: Listener) -> set[str]:
     """Names of the cells whose files, and the denoisers they keep, are whole; others are removed,
     and said.
     """
@@ -189,7 +207,7 @@ def _models(kept: str | None, folder: Path) -> str:
 
 
 def join(
-    cells: Sequence[Cell], folder: Path, attrs: dict[str, Any], listener: Quiet | None = None
+    cells: Sequence[Cell], folder: Path, attrs: dict[str, Any], listener: Listener | None = None
 ) -> None:
     """Collect the finished cells into RUN/store.zarr; the listener hears of those left out."""
     paths = [p for c in cells if (p := cell_path(folder, c.name)).is_file()]

@@ -15,7 +15,7 @@ import sys
 import warnings
 from dataclasses import dataclass, fields, is_dataclass, replace
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 import numpy as np
 
@@ -112,8 +112,8 @@ def _set(target: Any, keys: list[str], value: Any, whole: str) -> Any:
         )
     old, hint = getattr(target, key), get_type_hints(type(target))[key]
     if rest:
-        return replace(target, **{key: _set(old, rest, value, whole)})
-    return replace(target, **{key: _typed(old, value, whole, _kinds(hint))})
+        return replace(cast(Any, target), **{key: _set(old, rest, value, whole)})
+    return replace(cast(Any, target), **{key: _typed(old, value, whole, _kinds(hint))})
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:

@@ -220,7 +220,7 @@ class Shipped:
 REMEDY = "take the file from where the study was published"
 
 
-def alike(own: Spec, asked: Spec) -> bool:
+def alike(own: Any, asked: Any) -> bool:
     """Whether a network of these settings is what training the asked ones gives."""
     if type(own) is type(asked) and asked.train.precision == "auto":
         own = replace(own, train=replace(own.train, precision="auto"))

@@ -11,7 +11,7 @@ A theory is one of the machines with a window; see `archbias.study.crossed`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ import xarray as xr
 from torch import Tensor
 
 from .. import families, sample, seeds
+from ..denoise import changed
 from ..posteriors.score_machines import MachineDenoiser
 from ..store import about
 from . import Cell, Work, cells, crossed
@@ -37,7 +38,7 @@ def mosaics(row: Row, theory: Theory, count: int) -> Cell:
     name = families.name_of(theory.spec)
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        machine = crossed.settled(theory, row, work).fit(row.images)
+        machine = cast(MachineDenoiser, crossed.settled(theory, row, work).fit(row.images))
         labels = row.labels(range(min(count, row.seeds)))
         own = next(crossed.predictions_of(work, row.cell(name), row))[1][:count]
         makers = {
@@ -92,14 +93,16 @@ def collapsed(row: Row, theory: Theory, fixed: Sequence[int], *, count: int, lev
         images = row.images
         spec = crossed.settled(theory, row, work)
         held = [k for k in fixed if k <= min(images.shape[1:])]
-        specs = {"falling": spec} | {f"fixed at {k}": replace(spec, window=k) for k in held}
+        specs = {"falling": spec} | {f"fixed at {k}": changed(spec, window=k) for k in held}
         parts, drawings = [], []
         for number, (name, one) in enumerate(specs.items()):
 
-            def progress(i: int, n: int, number=number, name=name) -> None:
+            def progress(i: int, n: int, number: int = number, name: str = name) -> None:
                 work.runtime.progress(number * n + i, len(specs) * n, f"{row}: {name}")
 
-            beliefs, drawn = _watched(one.fit(images), row, name, count, levels, progress)
+            beliefs, drawn = _watched(
+                cast(MachineDenoiser, one.fit(images)), row, name, count, levels, progress
+            )
             parts.append(beliefs)
             drawings.append(drawn)
         return {

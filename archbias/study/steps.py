@@ -12,6 +12,7 @@ the network itself.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -49,7 +50,8 @@ def states(row: Row, levels: int, points: int) -> Cell:
         labels = {"training": images.labels, "unseen": unseen.labels, "trajectory": told}
         found = []
         for number, kind in enumerate(KINDS):
-            own = labels[kind][: y[kind].shape[1]] if row.labelled else None
+            told_here = labels[kind] if row.labelled else None
+            own = None if told_here is None else told_here[: y[kind].shape[1]]
             denoised = torch.empty_like(y[kind])
             for t, sigma in enumerate(sigmas.tolist()):
                 denoised[t] = _call(network, y[kind][t], sigma, own)
@@ -61,7 +63,9 @@ def states(row: Row, levels: int, points: int) -> Cell:
     return Cell(row.cell("steps"), run, after=(str(row),), seconds=15)
 
 
-def _call(denoiser, y: Tensor, sigma: float, labels: Tensor | None) -> Tensor:
+def _call(
+    denoiser: Callable[..., Tensor], y: Tensor, sigma: float, labels: Tensor | None
+) -> Tensor:
     with torch.no_grad():
         return denoiser(y, sigma, labels)
 

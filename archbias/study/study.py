@@ -45,7 +45,7 @@ class Images:
     seed: int | None = None
     crop: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.root == "":
             raise InputError(
                 "wanted a folder or file of images as root, got an empty text; leave it out for "

@@ -6,12 +6,8 @@ import base64
 import gzip
 import io
 import json
-import os
 import re
-import shutil
 import struct
-import subprocess
-import sys
 import tarfile
 import zipfile
 from importlib.resources import files as resources
@@ -82,43 +78,6 @@ def test_bundled_images_come_with_their_notice():
     folder = resources("archbias.data") / "bundled"
     assert "Zalando SE" in (folder / "LICENSE-fashion-mnist").read_text(encoding="utf-8")
     assert (folder / "fashion_mnist_1000.npz").stat().st_size < 1_000_000
-
-
-@pytest.mark.slow
-def test_a_wheel_finds_the_bundled_images(request, tmp_path):
-    """Built offline from a copy of the tree, unpacked elsewhere, and loaded from there."""
-    pytest.importorskip("hatchling", reason="building a wheel needs hatchling")
-    root, tree, site = request.config.rootpath, tmp_path / "tree", tmp_path / "site"
-    for name in ("archbias", "studies"):
-        shutil.copytree(root / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "LICENSE"):
-        shutil.copy(root / name, tree / name)
-    (tree / "README.md").write_text("")
-    build = [
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(tmp_path),
-        str(tree),
-    ]
-    subprocess.run([sys.executable, "-m", *build], check=True)
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        wheel.extractall(site)
-    code = "import archbias; print(archbias.__file__, archbias.load('fashion_mnist').hash)"
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(site)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    file, found = run.stdout.split()
-    assert file.startswith(str(site))
-    assert found == archbias.load("fashion_mnist").hash
 
 
 def test_bundled_images_are_the_first_of_the_published_set(real_data):

@@ -215,11 +215,3 @@ def test_bad_input():
         two_sample.energy(normal(4, 2), normal(4, 3))
     with pytest.raises(InputError, match="one shape"):
         frechet.frechet(normal(4, 2), normal(4, 3))
-
-
-def test_inception_without_its_library_names_the_remedy(monkeypatch):
-    monkeypatch.setitem(
-        __import__("sys").modules, "torch_fidelity.feature_extractor_inceptionv3", None
-    )
-    with pytest.raises(ImportError, match="pip install torch-fidelity"):
-        features.inception()

@@ -1,5 +1,7 @@
 """One row per seed, family and predictor, with names a person reads."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -8,6 +10,8 @@ from made_up_store import SEEDS, tree
 import archbias
 from archbias import store
 from archbias.errors import InputError
+
+STUDIES = Path(__file__).parents[2] / "studies"
 
 
 def test_one_row_per_seed_family_and_predictor():
@@ -23,6 +27,21 @@ def test_one_row_per_seed_family_and_predictor():
     for (family, predictor), mean in by_pandas.items():
         wanted = float(r.sel(family=family, predictor=predictor).mean())
         assert mean == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*/*.nc")), ids=lambda p: f"{p.parent.name}")
+def test_published_agreement_is_one_row_per_seed_family_and_predictor(file):
+    made = store.open_study(file)
+    frame, raw = (archbias.tidy(made, "agreement", readable=way) for way in (True, False))
+    labels = ["seed", "family", "predictor"]
+    assert list(frame.columns[:3]) == labels
+    assert not frame.duplicated(labels).any()
+    assert len(frame) == np.isfinite(made["agreement/r"].values).sum()
+    assert not set(frame.columns) & set(made["agreement"].data_vars)  # all have a readable name
+    lines = frame.iloc[:: max(1, len(frame) // 20)]
+    for row in raw.loc[lines.index].itertuples():
+        place = {k: getattr(row, k) for k in labels}
+        assert row.r == float(made["agreement/r"].sel(place))
 
 
 def test_columns_read_as_long_name_and_units():

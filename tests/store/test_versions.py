@@ -4,6 +4,7 @@
 to, its exported numbers, and a linear denoiser of five made-up images.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -80,5 +81,9 @@ def test_what_a_later_version_wrote_is_refused(tmp_path, monkeypatch):
         (families.load, "m.safetensors"),
         (families.check, "m.safetensors"),
     ):
-        with pytest.raises(InputError, match=r"has format 3.*pip install --upgrade archbias"):
+        with pytest.raises(InputError) as refused:
             reader(tmp_path / name)
+        said = str(refused.value)
+        assert re.fullmatch(r".*has format 3.*; .*pip install --upgrade archbias", said)
+        assert name in said
+        assert ". " not in said, "wanted one sentence"

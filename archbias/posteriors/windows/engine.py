@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -76,7 +77,7 @@ def threads_of_torch() -> Iterator[None]:
     """
     with TURN:
         threads, ours = torch.get_num_threads(), numba.get_num_threads()
-        numba.set_num_threads(max(1, min(threads, numba.config.NUMBA_NUM_THREADS)))
+        numba.set_num_threads(max(1, min(threads, cast(Any, numba.config).NUMBA_NUM_THREADS)))
         try:
             yield
         finally:
@@ -129,7 +130,7 @@ def believe(
     queries = rows if direct else (rows - centre) * scale[:, None, None, None]
     single = ~np.array(double) & single_is_enough(geometry, rows - centre, levels)
     energy = (
-        0
+        np.zeros(0)
         if direct
         else window_sum(((rows - centre) ** 2).sum(-1), geometry) / (2 * levels[:, None, None] ** 2)
     )

@@ -53,7 +53,7 @@ class Geometry:
     height: int
     width: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_window(self.window)
         if self.kind == "inside" and self.window > min(self.height, self.width):
             raise InputError(

@@ -98,7 +98,7 @@ def posterior_mean(
         level: Tensor,
         group: Tensor,
         mine: Tensor | None,
-    ):
+    ) -> tuple[Tensor, Tensor, Tensor]:
         group = group.double()
         keys, values = gather(group, geometry), group.flatten(2)  # n p k, n c p
         if own:
@@ -106,6 +106,7 @@ def posterior_mean(
                 torch.einsum("bpk,npk->bpn", queries, keys) - keys.square().sum(2).T / 2
             ) / level
         else:
+            assert pairs is not None
             keys, values = keys[:, keep].flatten(0, 1), values[:, :, keep]
             logits = (torch.einsum("bpk,qk->bpq", queries, keys) - keys.square().sum(1) / 2) / level
             if prior is not None:

@@ -33,7 +33,7 @@ class WindowSchedule:
     windows: tuple[int, ...]
     source: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "sigmas", tuple(float(s) for s in self.sigmas))
         object.__setattr__(self, "windows", tuple(check_window(k) for k in self.windows))
         if not self.sigmas or len(self.sigmas) != len(self.windows):

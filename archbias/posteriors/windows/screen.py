@@ -141,7 +141,7 @@ class Screen:
         keep: int = 0,
         step: int = 1,
         blocks: slice = slice(None),
-    ):
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Statistics, sources measured in the last block, logits and sources (see `search`) of
         images (B, H, W, C).
         """

@@ -14,13 +14,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ...compiled import njit
 from .kernel import ACC, DROPPED, FAR, FAST, LANES, E, M, S, apart, inlined
 
 RANK = 16  # coordinates of the embedding
-# of the squared norms: more than float32 products of 16 coordinates and the root of a cancelled sum
-# round off
+# of squared norms: more than products of 16 float32 and the root of a cancelled sum round off
 SLACK = 2.0**-17
 BYTES = 8  # flags looked at together
 GROUP = 8  # blocks embedded at once, some megabytes

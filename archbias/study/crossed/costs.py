@@ -12,9 +12,9 @@ only their ratios hold. Nothing here loads an image.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ... import families
-from ...denoise import Spec
 from ...nets import timing
 from ...nets.resnet import ResNet
 from ...nets.train import Train
@@ -51,7 +51,7 @@ def shape_of(images: Images) -> tuple[int, int, int]:
     return (1 if grey else 3), side, side
 
 
-def score_seconds(spec: Spec, images: Images, labelled: bool = False) -> float:
+def score_seconds(spec: Any, images: Images, labelled: bool = False) -> float:
     """Estimated time of denoising one image by a closed form."""
     name = next((n for n, cls in families.FAMILIES.items() if type(spec) is cls), "")
     colours, height, width = shape_of(images)
@@ -66,7 +66,7 @@ def score_seconds(spec: Spec, images: Images, labelled: bool = False) -> float:
     return n * pixels * PLACE.get(name, UNKNOWN) / CORES
 
 
-def training_seconds(spec: Spec, images: Images, labelled: bool = False, draws: int = 0) -> float:
+def training_seconds(spec: Any, images: Images, labelled: bool = False, draws: int = 0) -> float:
     """Estimated time of a network's training, and of `draws` evaluations more."""
     shape, classes = shape_of(images), CLASSES * labelled
     kind, small = representative(spec, shape)
@@ -75,13 +75,13 @@ def training_seconds(spec: Spec, images: Images, labelled: bool = False, draws: 
     return len(spec.sigmas()) * one * (spec.train.steps * spec.train.batch + draws)
 
 
-def share_of_training(spec: Spec, draws: int) -> float:
+def share_of_training(spec: Any, draws: int) -> float:
     """How much of `training_seconds` is training; the rest is `draws` evaluations."""
     steps = spec.train.steps * spec.train.batch
     return steps / (steps + draws)
 
 
-def representative(spec: Spec, shape: tuple[int, int, int]) -> tuple[Spec, tuple[int, int, int]]:
+def representative(spec: Any, shape: tuple[int, int, int]) -> tuple[Any, tuple[int, int, int]]:
     """A network of the same kind and the images it is timed on: one for all that differ in what
     the count of multiplications tells.
     """
@@ -96,7 +96,7 @@ def representative(spec: Spec, shape: tuple[int, int, int]) -> tuple[Spec, tuple
     return kind, (shape[0], SIDE, SIDE)
 
 
-def multiplications(spec: Spec, shape: tuple[int, int, int], classes: int = 0) -> float:
+def multiplications(spec: Any, shape: tuple[int, int, int], classes: int = 0) -> float:
     """Multiplications of one evaluation of one image: exact for the convolutions of UNet and
     ResNet, where attention and the modulation by the noise level are left out; as many as there
     are trained numbers for any other network.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import xarray as xr
 
 from ... import noise
-from ...denoise import Spec
+from ...denoise import Denoiser, Spec
 from ...posteriors import sighted
 from ...posteriors.coordinates import calibrate_all
 from ...posteriors.levels import Schedule
@@ -54,7 +55,7 @@ def fitted(row: Row, label: str, spec: Spec, free: Sequence[str], fit: Fit) -> C
             {name: values[name] for name in free},
             sigmas=row.within(noise.cosine(fit.steps)),
             labels=row.labels(fit.which),
-            fit=lambda one: sight.told_images(one, row, work),
+            fit=lambda one: cast(Denoiser, sight.told_images(one, row, work)),  # called as one
             progress=lambda i, n: work.runtime.progress(i, n, f"{row}: settings of {label}"),
         )
         found.apart(range(row.seeds))

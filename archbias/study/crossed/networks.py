@@ -7,12 +7,13 @@ seed. No theory of the architecture can be asked for more.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
 
-from ...denoise import Spec
+from ...denoise import Spec, changed
+from ...nets.network import Network
 from ...store import about
 from .. import Cell, Work, cells
 from . import costs
@@ -62,7 +63,7 @@ def again(row: Row, maker: Maker, name: str = "replicate") -> Cell:
 
 def retrained(spec: Spec, seed: int) -> Spec:
     """The same network from another training seed."""
-    return replace(spec, train=replace(spec.train, seed=seed))
+    return changed(spec, train=replace(cast(Network, spec).train, seed=seed))
 
 
 def _cost(row: Row, maker: Maker) -> dict[str, Any]:
@@ -84,7 +85,8 @@ def _cost(row: Row, maker: Maker) -> dict[str, Any]:
 
 def described(row: Row) -> xr.Dataset:
     """What a small run must not be mistaken for: images, steps, epochs, parameters."""
-    images, spec = row.images, row.maker
+    images = row.images
+    spec: Any = row.maker
     values = {
         "set": (row.set, "image set", ""),
         "network": (row.network, "network", ""),

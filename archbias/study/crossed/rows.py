@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 import xarray as xr
@@ -25,7 +25,8 @@ from torch import Tensor
 
 from ... import noise, sample, seeds
 from ...data import ImageSet
-from ...denoise import Denoiser, Runtime
+from ...denoise import Denoiser, Runtime, Spec
+from ...store.open import variable
 from .. import Images, Work, cells
 
 
@@ -36,7 +37,8 @@ class Maker(Protocol):
         made again.
     """
 
-    trained: bool
+    @property
+    def trained(self) -> bool: ...
 
     def fit(self, images: ImageSet, *, runtime: Runtime = Runtime()) -> Denoiser: ...
 
@@ -96,15 +98,17 @@ class Row:
 
     def samples(self, work: Work) -> Tensor:
         """The network's samples (seeds, C, H, W), from its finished cell."""
-        return torch.from_numpy(work.read(str(self))[self.group("samples/sample")].values[0])
+        return torch.from_numpy(
+            variable(work.read(str(self)), self.group("samples/sample")).values[0]
+        )
 
     def denoiser(self, work: Work) -> Denoiser:
         """The network, from its finished cell."""
-        return cells.denoiser_of(work, str(self), self.maker, self.images)
+        return cells.denoiser_of(work, str(self), cast(Spec, self.maker), self.images)
 
     def draw(
         self,
-        denoiser: Denoiser,
+        denoiser: Denoiser | ByLabel,
         work: Work,
         note: str,
         *,
@@ -115,7 +119,7 @@ class Row:
         """DDIM samples of the judged (or the given) seeds with their labels, on the CPU."""
         images, which = self.images, range(self.seeds) if which is None else which
         return sample.ddim(
-            denoiser,
+            cast(Denoiser, denoiser),  # called as one
             seeds.normal(which, images.shape, device=work.runtime.device),
             self.within(noise.schedule(self.schedule, steps)),
             labels=self.labels(which) if labels is None else labels,
@@ -160,6 +164,7 @@ class ByLabel:
 
 def with_label(images: ImageSet, label: int) -> ImageSet:
     """The images of one label."""
+    assert images.labels is not None  # asked for only where there are some
     kept = zip(images.ids, images.labels.tolist(), strict=True)
     return images.subset(ids=[name for name, own in kept if own == label])
 

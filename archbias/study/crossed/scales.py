@@ -11,6 +11,7 @@ Protocols: `archbias.posteriors.calibrate`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import xarray as xr
@@ -109,7 +110,7 @@ def held_out(row: Row, machine: str, fit: Fit) -> Cell:
             protocol="held-out",
             windows=fit.candidates(images.shape),
             sigmas=row.within(noise.cosine(fit.steps)),
-            labels=unseen.labels[own] if row.labelled else None,
+            labels=unseen.labels[own] if row.labelled and unseen.labels is not None else None,
             held_out=unseen,
             progress=lambda i, n: work.runtime.progress(
                 i, n, f"{row.set}: held-out scale of {machine}"
@@ -128,7 +129,7 @@ def _held_out(row: Row, machine: str) -> str:
 def _scale(found: calibrate.Calibration, family: str, machine: str) -> xr.Dataset:
     """Windows chosen together and by each seed alone, sigma decreasing."""
     dims = ("family", "machine", "protocol", "sigma")
-    together = np.array(found.schedule.windows[::-1], float)
+    together = np.array(cast(WindowSchedule, found.schedule).windows[::-1], float)
     alone = about("window each seed alone would choose", "pixel")
     return xr.Dataset(
         {

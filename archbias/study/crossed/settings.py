@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
+from ...denoise import changed
 from ...errors import InputError
 from .. import Images, cells
 from .rows import Row
@@ -34,7 +35,7 @@ class Settings(cells.Settings):
         the protocol held-out.
     """
 
-    data: Images | None = None
+    data: Images | None = None  # type: ignore[assignment]  # every set has its own
     sets: tuple[str, ...] = SETS
     celeba: Images = Images(name="celeba", n=1000, size=32)
     cifar10: Images = Images(name="cifar10", n=1000)
@@ -79,7 +80,7 @@ class Settings(cells.Settings):
             )
         labelled, maker = known in self.conditional, self.families[network]
         if maker.trained:
-            maker = replace(maker, class_labels=labelled)
+            maker = changed(maker, class_labels=labelled)
         return Row(
             set=known,
             network=network,

@@ -12,10 +12,10 @@ What is found is a cell of its own, which the predictions read. No judged seed i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 from ... import families
-from ...denoise import Denoiser, Spec
+from ...denoise import Denoiser, Spec, changed
 from ...errors import InputError, nearest
 from ...posteriors import told as words
 from .. import Cell, Work
@@ -89,7 +89,7 @@ def settled(theory: Theory, row: Row, work: Work) -> Spec:
     if theory.found == "least":
         return free.with_found(row, theory.fitted, theory.spec, work)
     window = scales.schedule(row, theory.fitted, theory.found, work)
-    return replace(theory.spec, window=window)
+    return changed(theory.spec, window=window)
 
 
 def fitted(theory: Theory, row: Row, work: Work) -> Denoiser | ByLabel:

@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from ...store.open import variable
 from .. import Cell, Work, cells
 from .asked import Asked
 
@@ -24,7 +25,7 @@ def compared(known: str, name: str, predictors: Sequence[Cell], asked: Asked) ->
             groups = work.read(cell.name)
             for kind in ("predictions", "references"):
                 if f"/{known}/{kind}" in groups.groups:
-                    values = groups[f"{known}/{kind}"]["prediction"]
+                    values = variable(groups, f"{known}/{kind}/prediction")
                     for label in map(str, values["predictor"].values):
                         one = values.sel(predictor=label).values
                         found[label] = torch.from_numpy(one.reshape(one.shape[-4:]))
@@ -36,4 +37,4 @@ def compared(known: str, name: str, predictors: Sequence[Cell], asked: Asked) ->
 
 
 def _samples(work: Work, known: str, name: str) -> Tensor:
-    return torch.from_numpy(work.read(name)[f"{known}/samples/sample"].values[0])
+    return torch.from_numpy(variable(work.read(name), f"{known}/samples/sample").values[0])

@@ -65,7 +65,8 @@ def healthy(known: str, name: str, asked: Asked) -> Cell:
         images = asked.images(known, asked.counts[known][0])
         x, rest = images.images[:judged], ImageSet.from_array(images.images[judged:])
         ends = asked.sigmas(known, asked.steps)[[0, -2]].tolist()
-        sigmas = torch.logspace(*np.log10(ends).tolist(), asked.health_levels, dtype=torch.float64)
+        high, low = np.log10(ends).tolist()
+        sigmas = torch.logspace(high, low, asked.health_levels, dtype=torch.float64)
         sigmas = sigmas.clamp(ends[1], ends[0])  # rounding must not leave the trained range
         # the network is judged on images it was trained on: no others of its set are at hand
         found = health.beside(

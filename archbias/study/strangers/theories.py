@@ -7,9 +7,9 @@ masks are, how far sources move) is fitted on its own trajectories from seeds th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,13 +18,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...data import ImageSet
-from ...denoise import Denoiser
+from ...denoise import Denoiser, changed
 from ...posteriors import calibrate, measured
 from ...posteriors.ideal import Ideal
 from ...posteriors.levels import Schedule
 from ...posteriors.masked import Masked
 from ...posteriors.masks import Masks
 from ...posteriors.score_machines import BBELS, LS
+from ...posteriors.windows import WindowSchedule
 from ...regressions.linear import Linear
 from ...store import about, replacing
 from .. import Cell, Work, cells
@@ -71,8 +72,9 @@ def machine(known: str, name: str, theory: str, n: int, asked: Asked, pixels: in
             progress=lambda i, n: work.runtime.progress(i, n, f"{name}: scale of {theory}"),
         )
         found.apart(range(asked.seeds))
-        denoiser = replace(MACHINES[theory], window=found.schedule).fit(images)
-        values = {"window": found.schedule.windows}
+        schedule = cast(WindowSchedule, found.schedule)
+        denoiser = changed(MACHINES[theory], window=schedule).fit(images)
+        values: dict[str, Sequence[float]] = {"window": schedule.windows}
         return predictions(denoiser, known, name, f"{theory} {n}", asked, work) | {
             "calibration": chosen(name, f"{theory} {n}", found.schedule.sigmas, values)
         }
@@ -122,7 +124,7 @@ def masked(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int
         kept = load_file(_mask_file(work, name))
         energies = Masks(kept["sigmas"], kept["energy"], images.shape)
 
-        def make(power, rho) -> Denoiser:
+        def make(power: float | Schedule, rho: float | Schedule) -> Denoiser:
             spec = Masked(mask="jacobian", shared=True, power=power, rho=rho)
             return spec.fit(images, masks=energies)
 
@@ -131,11 +133,11 @@ def masked(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int
         first = start(known, asked, which)
         power = followed(network, lambda b: make(b, 0.0), asked.powers, first, sigmas)
         work.runtime.progress(1, 3, f"{name}: power of its masks")
-        rho = 0.0
+        rho: float | Schedule = 0.0
+        values: dict[str, Sequence[float]] = {"power": power.values}
         if len(spreads) > 1:
             rho = followed(network, lambda r: make(power, r), spreads, first, sigmas)
-        values = {"power": power.values}
-        values |= {"rho": rho.values} if len(spreads) > 1 else {}
+            values["rho"] = rho.values
         return predictions(make(power, rho), known, name, f"{theory} {n}", asked, work) | {
             "calibration": chosen(name, f"{theory} {n}", power.sigmas, values)
         }
