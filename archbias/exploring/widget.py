@@ -13,9 +13,9 @@ FOLDER = Path(__file__).parent
 
 def shown(scene: dict[str, Any]) -> Any:
     """The widget of a scene; its traits are scene, choice, step and pixel (row, column)."""
-    start = scene["start"]
+    made, start = kind(), scene["start"]
     pixel = [start["row"], start["column"]]
-    return kind()(scene=scene, choice=start["choice"], step=start["step"], pixel=pixel)
+    return made(scene=scene, choice=start["choice"], step=start["step"], pixel=pixel)
 
 
 @cache

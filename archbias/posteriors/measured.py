@@ -81,8 +81,8 @@ def of_network(
             x = images.images[k : k + 1].to(dtype)
             n = seeds.normal([seed + k], x.shape[1:], stream=STREAM, dtype=torch.float64).to(x)
             label = None
-        if denoiser.classes and images.labels is not None:
-            label = images.labels[k : k + 1]
+            if denoiser.classes and images.labels is not None:
+                label = images.labels[k : k + 1]
             signs = torch.sign(
                 seeds.normal([seed + k], (h * w, c), stream=STREAM + 1, dtype=torch.float64)[0]
             ).to(dtype)

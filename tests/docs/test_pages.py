@@ -43,7 +43,8 @@ def commands(page: Path) -> list[list[str]]:
     """`archbias ...` lines of a page as words, without the remark after three spaces, `...` and
     placeholders.
     """
-    text = re.sub(r"; +archbias", "\narchbias", page.read_text(encoding="utf-8"))
+    text = re.sub(r" \\\n +", " ", page.read_text(encoding="utf-8"))  # one command, two lines
+    text = re.sub(r"; +archbias", "\narchbias", text)
     lines = re.findall(r"^(?:    |\| `)?(archbias [a-z].*?)(?:   |`|#|$)", text, re.M)
     return [[w for w in shlex.split(line)[1:] if not w.startswith("...")] for line in lines]
 

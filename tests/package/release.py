@@ -56,11 +56,16 @@ def wheel_of(sdist: Path, out: Path) -> Path:
 
 
 def refuse_contents(names: list[str]) -> None:
-    """An error where a wheel lacks a study, or holds pictures, weights or what was compiled."""
+    """An error where a wheel lacks a study, or holds pictures, weights or what was compiled; only
+    networks that a study publishes for the replay of its numbers travel with it.
+    """
     studies = {p.parent.name for p in (ROOT / "studies").glob("*/study.py")}
     held = {Path(n).parent.name for n in names if n.startswith("archbias/studies/")}
     kinds = PICTURES | WEIGHTS | {".pyc"}
-    over = [n for n in names if Path(n).suffix in kinds and n != BUNDLED]
+    published = re.compile(r"archbias/studies/\w+/networks/[^/]+\.safetensors")
+    over = [
+        n for n in names if Path(n).suffix in kinds and n != BUNDLED and not published.fullmatch(n)
+    ]
     needed = {BUNDLED, "archbias/py.typed", "archbias/templates/report.html.j2"}
     missing = sorted(studies - held) + sorted(needed - set(names))
     if over or missing:
