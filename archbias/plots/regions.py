@@ -35,7 +35,8 @@ def by_region(
     figure = new_figure(inches=3.6)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.3))[0]
     _intervals(left.subplots(), r, list(panels), predictor)
-    for axes, (name, panel) in zip(right.subplots(1, len(panels)), panels.items(), strict=True):
+    axes_row = right.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (name, panel) in zip(axes_row, panels.items(), strict=True):
         axes.imshow(_strips(*panel, shown), interpolation="nearest")
         axes.set(xticks=[], yticks=[], title=name)
         axes.set_xlabel(f"network, its foreground, {predictor}", fontsize="small")

@@ -6,12 +6,18 @@ judged as samples are, and says what an image of the set itself would score.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import torch
 import xarray as xr
 from torch import Tensor
 
+from ..data import ImageSet
+from ..denoise import Denoiser
 from ..metrics import features, finite, novelty, realism, symmetry
 from ..metrics import frechet as distance
+from ..nets import train
 from ..store import about
 from . import Cell, Images, Work
 
@@ -83,3 +89,22 @@ def reference(images_of: Images, held_out: int) -> Cell:
         return {"held_out": xr.Dataset(variables, {"image": list(unseen.ids[1::2])})}
 
     return Cell("held out", run, seconds=40)
+
+
+def errors(
+    label: str,
+    denoiser: Denoiser,
+    sets: Mapping[str, ImageSet],
+    sigmas: Tensor,
+    *,
+    most: int,
+    device: str = "cpu",
+) -> xr.Dataset:
+    """Squared error per pixel of a denoiser, on at most `most` images of each set: group errors."""
+    both = [s.subset(min(most, len(s))) for s in sets.values()]
+    found = torch.stack([train.losses(denoiser, s, sigmas, device=device) for s in both])
+    described = about("denoising error", "squared pixel value")
+    return xr.Dataset(
+        {"error": (("family", "images", "sigma"), found.numpy()[None], described)},
+        {"family": [label], "images": list(sets), "sigma": sigmas.numpy()},
+    )

@@ -9,9 +9,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from archbias.data import ImageSet
-from archbias.metrics.between import between
-from archbias.nets import train
 from archbias.nets.train import Train
 from archbias.nets.unet import UNet
 from archbias.regressions.linear import Linear
@@ -150,28 +147,19 @@ def network(one: Trained, settings: Settings) -> Cell:
         note = f"{label}: as many as held-out images"
         many = cells.draw(work.denoiser(label), settings, images, work.runtime, note, which)
         groups["realism"] = realism.judged(label, x, many, unseen.images, work.runtime.device)
-        groups["errors"] = errors(work, label, images, unseen, settings)
+        groups["errors"] = realism.errors(
+            label,
+            work.denoiser(label),
+            {"training": images, "held out": unseen},
+            settings.sigmas[:-1],
+            most=settings.judged,
+            device=work.runtime.device,
+        )
         groups["variants"] = described(one, images.shape)
         return groups
 
     training = costs.training_seconds(one.spec, settings.data)
     return replace(fitted, run=run, seconds=15 + training, training=training)
-
-
-def errors(
-    work: Work, label: str, images: ImageSet, unseen: ImageSet, settings: Settings
-) -> xr.Dataset:
-    """Squared error per pixel on training and on held-out images at the sampler's levels."""
-    sigmas, denoiser = settings.sigmas[:-1], work.denoiser(label)
-    both = [s.subset(min(settings.judged, len(s))) for s in (images, unseen)]
-    found = torch.stack(
-        [train.losses(denoiser, s, sigmas, device=work.runtime.device) for s in both]
-    )
-    described = about("denoising error", "squared pixel value")
-    return xr.Dataset(
-        {"error": (("family", "images", "sigma"), found.numpy()[None], described)},
-        {"family": [label], "images": ["training", "held out"], "sigma": sigmas.numpy()},
-    )
 
 
 def described(one: Trained, shape: tuple[int, int, int]) -> xr.Dataset:
@@ -200,29 +188,6 @@ def described(one: Trained, shape: tuple[int, int, int]) -> xr.Dataset:
         k: (("family",), np.array([v]), about(name, unit)) for k, (v, name, unit) in values.items()
     }
     return xr.Dataset(variables, {"family": [str(one)]})
-
-
-def pairs(settings: Settings) -> Cell:
-    """Agreement of every variant with every other, seed by seed, and with itself trained again:
-    group pairs.
-    """
-    labels = list(trained(settings))
-
-    def run(work: Work) -> dict[str, xr.Dataset]:
-        names = list(variants(settings))
-        samples = torch.stack(
-            [torch.from_numpy(work.read(label)["samples/sample"].values[0]) for label in labels]
-        )
-        values = between(samples.unflatten(0, (len(names), settings.trainings))).numpy()
-        attrs = about("Pearson correlation of samples from one seed, mean over pairs of trainings")
-        coordinates = {"variant": names, "other": names, "seed": np.arange(settings.seeds)}
-        return {
-            "pairs": xr.Dataset(
-                {"between": (("variant", "other", "seed"), values, attrs)}, coordinates
-            )
-        }
-
-    return Cell("pairs", run, after=tuple(labels), seconds=5)
 
 
 def rows(settings: Settings) -> dict[str, Row]:
@@ -268,7 +233,9 @@ def grid(settings: Settings) -> list[Cell]:
     known, networks = trained(settings).values(), rows(settings)
     made = [network(one, settings) for one in known]
     comparisons = [compared(one, laws, networks) for one in known]
-    return [*laws, held_out, *made, *comparisons, pairs(settings)]
+    names, seeds = list(variants(settings)), settings.seeds
+    pairs = crossed.pairs(names, list(trained(settings)), seeds)
+    return [*laws, held_out, *made, *comparisons, pairs]
 
 
 # the number of poolings, the capacity and the skips of the published networks, and beside them the

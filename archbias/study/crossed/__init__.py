@@ -9,6 +9,7 @@
     measured(row, levels)             how far the network's pixels look, for theories told that
     predicted(row, "bbels", theory)   the theory's samples
     compared(row, [...])              agreement with all of these, one value per seed
+    pairs(variants, networks, seeds)  agreement of networks with each other
 
 Each is a `Cell`; a study lists those it wants and adds its own. A row names cells and groups, so
 that a killed run resumes and figures find what they draw. `Settings` are the usual factors with
@@ -17,6 +18,7 @@ maker with `trained` and `fit`.
 """
 
 from .networks import again, network, retrained
+from .pairs import pairs
 from .predictions import (
     ANOTHER_SEED,
     by_band,
@@ -62,6 +64,7 @@ __all__ = [
     "labels_of",
     "measured",
     "network",
+    "pairs",
     "predicted",
     "predictions_of",
     "publication",
