@@ -10,6 +10,7 @@ import xarray as xr
 
 from ...metrics.between import between
 from ...store import about
+from ...store.open import variable
 from .. import Cell, Work
 
 
@@ -25,7 +26,10 @@ def pairs(variants: Sequence[str], networks: Sequence[str], seeds: int) -> Cell:
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         samples = torch.stack(
-            [torch.from_numpy(work.read(name)["samples/sample"].values[0]) for name in networks]
+            [
+                torch.from_numpy(variable(work.read(name), "samples/sample").values[0])
+                for name in networks
+            ]
         )
         values = between(samples.unflatten(0, (len(variants), -1))).numpy()
         attrs = about("Pearson correlation of samples from one seed, mean over pairs of trainings")
