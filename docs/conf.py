@@ -105,10 +105,8 @@ default_role = "py:obj"  # a name in backticks is a link where it is one
 nitpick_ignore_regex = [
     ("py:obj", "(?s).*"),  # backticks around what is no name
     ("py:.*", r"(?!archbias\.).*"),  # other libraries, and types by their short names
-    (
-        "py:class",
-        r".*\.(_\w+|T|Kind|Module|Address|Trial|Scale|Geometry)",
-    ),  # in signatures only, undocumented
+    # in signatures only, undocumented
+    ("py:class", r".*\.(_\w+|T|Kind|Module|Address|Trial|Scale|Geometry)"),
 ]
 suppress_warnings = ["config.cache"]  # the scraper of figures is an object
 
