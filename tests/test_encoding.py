@@ -26,13 +26,30 @@ for words in (
 ):
     assert cli.main(words) == 0, words
 """
+RUN = """
+from made_up_runs import ran
+from archbias import store
+
+run = f"{folder}/run"
+ran(run, seeds=2)
+for words in (
+    ["status"], ["tables"], ["figures"], ["report"], ["verify"], ["diff", run],
+    ["export", f"{folder}/n.nc"],
+):
+    assert cli.main([words[0], run, *words[1:]]) == 0, words
+tree, numbers = (store.open_study(p)["novelty"] for p in (run, f"{folder}/n.nc"))
+assert numbers.data_vars
+assert all(v.equals(tree[name]) for name, v in numbers.data_vars.items())
+"""
 
 
 def test_no_file_is_opened_in_the_encoding_of_the_locale(tmp_path, request):
     """In a process that warns of it, with a locale that is not UTF-8."""
+    here = [str(request.config.rootpath), str(request.path.parent)]
+    paths = os.pathsep.join([*here, os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-X", "warn_default_encoding", "-c", SCRIPT, str(tmp_path)],
-        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"},
+        [sys.executable, "-X", "warn_default_encoding", "-c", SCRIPT + RUN, str(tmp_path)],
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": paths},
         cwd=request.config.rootpath,
         capture_output=True,
         text=True,

@@ -127,6 +127,15 @@ def test_samples_that_are_not_finite_are_said(images, tmp_path):
     assert np.isnan(tree["copies"]["novel"].values).any()
 
 
+def test_images_that_repeat_each_other_are_said(images, tmp_path):
+    x = images.images[:60]
+    copied = archbias.ImageSet.from_array(torch.cat([x, x[:2], x[2:3] * 0.999]))
+    said = "3 of the 63 images of array repeat another one (2 equal to it and 1 near it"
+    assert any(said in line for line in findings(health_of(untrained(), copied, tmp_path / "a")))
+    tree = health_of(untrained(), archbias.ImageSet.from_array(x), tmp_path / "b")
+    assert not any("repeat another one" in line for line in findings(tree))
+
+
 def test_targets_are_saved_denoisers_and_import_paths(images, tmp_path, monkeypatch):
     families.save(Linear(rank=3).fit(images), tmp_path / "mine.safetensors")
     name, found = target.opened(str(tmp_path / "mine.safetensors"))
