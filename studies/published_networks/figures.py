@@ -21,6 +21,7 @@ CAPTIONS = {
     "agreement": "r with every prediction; grey: the other network of the set it agrees with most.",
     "counts": "Median r of a theory against how many training images it is told.",
     "wall": "One noise a row: the network, its nearest training image, what theories make of it.",
+    "drawn": "One noise a row: the network, other networks of the set, what theories make of it.",
     "masks": "How far the centre pixel looks, by noise level.",
 }
 # columns of a paper's page that a figure takes
@@ -33,6 +34,7 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     made["counts"], made["health"] = counts(tree), health(tree)
     for name in networks(tree):
         made[f"wall-{name.replace(' ', '-')}"] = wall(tree, name)
+        made[f"drawn-{name.replace(' ', '-')}"] = wall(tree, name, copies=False)
     for known in sets(tree):
         if "masks" in tree[known]:
             made[f"masks-{known}"] = plots.receptive_fields(_shares(tree[known]["masks"]["energy"]))
@@ -163,18 +165,30 @@ def counts(tree: xr.DataTree) -> Figure:
     return figure
 
 
-def wall(tree: xr.DataTree, name: str) -> Figure:
-    """Samples of a network beside what the best of each theory makes of the same noise."""
+def wall(tree: xr.DataTree, name: str, copies: bool = True) -> Figure:
+    """Samples of a network beside what the best of each theory makes of the same noise.
+
+    copies: with the nearest training images and the ideal denoiser, which not every set allows to
+        be published; without them the other networks of the set.
+    """
     known = set_of(tree, name)
-    samples = tree[known]["samples"]["sample"].sel(family=name, drop=True)
-    columns = {name: samples}
+    samples = tree[known]["samples"]["sample"]
+    columns = {name: samples.sel(family=name, drop=True)}
+    if not copies:
+        others = [f for f in map(str, samples["family"].values) if f != name]
+        columns |= {other: samples.sel(family=other, drop=True) for other in others}
+    drawn = len(columns)
     for predictor in predictors(tree, name):
         theory, n = told(predictor)
-        if n is None or any(told(c)[0] == theory for c in columns if c != name):
+        if n is None or any(told(c)[0] == theory for c in list(columns)[drawn:]):
+            continue
+        if theory == "ideal" and not copies:
             continue
         columns[predictor] = _predicted(tree, known, name, predictor)
     made = xr.concat(list(columns.values()), pd.Index(list(columns), name="family"))
     groups = {"samples": made.to_dataset(name="sample")}
+    if not copies:
+        return plots.family_grid(xr.DataTree.from_dict(groups), seeds=SHOWN)
     near = tree[known]["novelty"]["nearest_image"].sel(family=[name])
     copies = tree["novelty"]["copy"].sel(family=[name]).astype(float)
     groups["novelty"] = xr.merge([near, copies])
