@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import errno
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -45,7 +46,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     _streams()
-    arguments = parser().parse_args(argv)
+    known = parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may follow
+        import argcomplete
+
+        argcomplete.autocomplete(known)
+    arguments = known.parse_args(argv)
     try:
         return arguments.run(arguments) or 0
     except InputError as error:

@@ -315,23 +315,12 @@ def ours(tree: xr.DataTree, row: str | None) -> dict[str, str]:
     """The columns of our own numbers, dashes where there are none."""
     machine = str(tree["rows"]["machine"].sel(family=row).values) if row else ""
     found = {}
-    predictors = {
-        "ELS": machine,
-        "LS": "ls",
-        "IS": "ideal",
-        "Wiener": "wiener",
-        "mean image": "mean image",
-        "trained again": "replicate",
-    }
+    predictors = {"ELS": machine, "LS": "ls", "IS": "ideal", "Wiener": "wiener"}
+    predictors |= {"mean image": "mean image", "trained again": "replicate"}
     for name, predictor in predictors.items():
         found[f"ours {name}" if name in ("ELS", "LS", "IS") else name] = four(tree, row, predictor)
-    about = {
-        "N": "n",
-        "training steps": "training_steps",
-        "epochs": "epochs",
-        "sampler steps": "network_steps",
-        "seeds": "",
-    }
+    about = {"N": "n", "training steps": "training_steps", "epochs": "epochs"}
+    about |= {"sampler steps": "network_steps", "seeds": ""}
     for name, variable in about.items():
         value = DASH
         if row and variable:

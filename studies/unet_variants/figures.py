@@ -30,14 +30,7 @@ LOOKS = {
     "conditioning": ("#7A1F1F", "p"),
 }
 # columns of a paper's page that a figure takes
-PAPER = {
-    "wall": 2,
-    "samples": 2,
-    "plane": 2,
-    "loss": 2,
-    "theory": 1,
-    "agreement": 2,
-}
+PAPER = {"wall": 2, "samples": 2, "plane": 2, "loss": 2, "theory": 1, "agreement": 2}
 
 
 def figures(tree: xr.DataTree) -> dict:
@@ -319,6 +312,7 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
     for family in map(str, known["family"].values):
         one = known.sel(family=family)
         copies = tree["novelty"]["copy"].sel(family=family).values.astype(bool)
+        share = binomial(int(copies.sum()), len(copies))
         row = {
             "network": family,
             "parameters": int(one["parameters"]),
@@ -327,19 +321,15 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
             "error, held out": f"{float(error.sel(family=family, images='held out')):.4f}",
             "novelty": _interval(bootstrap(novelty.sel(family=family).values)),
             "nearest / second": f"{float(ratio.sel(family=family).median()):.2f}",
-            "copies": (
-                f"{copies.sum()} of {len(copies)}, "
-                f"{_interval(binomial(int(copies.sum()), len(copies)))}"
-            ),
+            "copies": f"{copies.sum()} of {len(copies)}, {_interval(share)}",
             "Frechet": f"{float(frechet.sel(family=family)):.3g}",
             "windows, percentile": f"{float(windows.sel(family=family).median()):.2f}",
             "likelihood, percentile": f"{float(likely.sel(family=family).median()):.2f}",
         }
         for predictor in ("base", "replicate", "other protocol", "wiener law", "mean image"):
             if predictor in r["predictor"].values:
-                row[f"r, {predictor}"] = _interval(
-                    bootstrap(r.sel(family=family, predictor=predictor).values)
-                )
+                found = bootstrap(r.sel(family=family, predictor=predictor).values)
+                row[f"r, {predictor}"] = _interval(found)
         rows.append(row)
     return pd.DataFrame(rows)
 

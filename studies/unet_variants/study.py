@@ -1,6 +1,4 @@
-"""UNets that differ in small things only, trained on the same images and sampled from the same
-seeds: how different are they?
-"""
+"""UNets that differ in small things only, on the same images and seeds: how different are they?"""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -165,7 +163,8 @@ def network(one: Trained, settings: Settings) -> Cell:
 def described(one: Trained, shape: tuple[int, int, int]) -> xr.Dataset:
     """What a label stands for: group variants."""
     variant, spec = one.variant, one.spec
-    field = spec.receptive_field
+    parameters = spec.parameters(shape) * len(spec.sigmas())
+    side = np.nan if spec.receptive_field is None else float(spec.receptive_field)
     values = {
         "variant": (str(variant), "what differs from the base", ""),
         "architecture": (variant.name, "the variant, whatever the protocol", ""),
@@ -173,16 +172,8 @@ def described(one: Trained, shape: tuple[int, int, int]) -> xr.Dataset:
         "changed": (", ".join(variant.changed), "settings that differ from the base", ""),
         "changes": (len(variant.changed), "number of settings that differ from the base", "1"),
         "training": (one.training, "number of the training", "1"),
-        "parameters": (
-            spec.parameters(shape) * len(spec.sigmas()),
-            "trained numbers, over all noise levels",
-            "1",
-        ),
-        "receptive_field": (
-            np.nan if field is None else float(field),
-            "side of the receptive field",
-            "pixel",
-        ),
+        "parameters": (parameters, "trained numbers, over all noise levels", "1"),
+        "receptive_field": (side, "side of the receptive field", "pixel"),
     }
     variables = {
         k: (("family",), np.array([v]), about(name, unit)) for k, (v, name, unit) in values.items()
@@ -233,13 +224,11 @@ def grid(settings: Settings) -> list[Cell]:
     known, networks = trained(settings).values(), rows(settings)
     made = [network(one, settings) for one in known]
     comparisons = [compared(one, laws, networks) for one in known]
-    names, seeds = list(variants(settings)), settings.seeds
-    pairs = crossed.pairs(names, list(trained(settings)), seeds)
+    pairs = crossed.pairs(list(variants(settings)), list(networks), settings.seeds)
     return [*laws, held_out, *made, *comparisons, pairs]
 
 
-# the number of poolings, the capacity and the skips of the published networks, and beside them the
-# same UNets as this study trains them
+# poolings, capacity and skips as published, and the same UNets as this study trains them
 AS_PUBLISHED = {
     "steps": 10,
     "pooling": ("average",),
