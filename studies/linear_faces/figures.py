@@ -10,7 +10,7 @@ from archbias import plots
 from archbias.metrics import intervals
 
 # columns of a paper's page that a figure takes
-PAPER = {"samples": 2, "agreement": 1, "power": 1, "variance": 1}
+PAPER = {"samples": 2, "agreement": 1, "power": 2, "variance": 1}
 
 
 def figures(tree: xr.DataTree) -> dict:
@@ -81,7 +81,7 @@ def power(ds: xr.Dataset) -> Figure:
         axes.set_ylim(-14, 8)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    figure.axes[3 * (rows - 1)].set_xlabel("spatial frequency (cycles per image side)")
+    figure.supxlabel("spatial frequency (cycles per image side)", fontsize="medium")
     figure.supylabel("power relative to the data (dB)", fontsize="medium")
     return figure
 
