@@ -24,7 +24,6 @@ class Screen(io.StringIO):
 @pytest.fixture
 def screen(monkeypatch):
     """Someone reads, and every moment is long enough to speak."""
-    monkeypatch.setattr(waiting, "TESTS", "NO_TEST")
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     monkeypatch.setattr(waiting, "AFTER", -1.0)
     monkeypatch.setattr(waiting, "BETWEEN", -1.0)
@@ -59,12 +58,9 @@ def test_a_training_tells_what_it_does(screen, images):
     assert f" of {2 * CHECK}, about" in screen.getvalue()
 
 
-def test_pipes_tests_and_the_cells_of_a_run_are_not_told(screen, images, monkeypatch):
+def test_pipes_and_the_cells_of_a_run_are_not_told(screen, images, monkeypatch):
     with waiting.silence():
         drawn(images)
-    monkeypatch.setenv("NO_TEST", "x")
-    drawn(images)
-    monkeypatch.delenv("NO_TEST")
     pipe = io.StringIO()
     monkeypatch.setattr(waiting, "screen", lambda: pipe)
     drawn(images)

@@ -47,12 +47,6 @@ def add(command: Command) -> None:
         help="put the run's networks into the study's folder, so that its numbers can be computed "
         "again without training: archbias verify STUDY --replay",
     )
-    p.add_argument(
-        "--weights",
-        default="float32",
-        help="of --networks: float32, as trained, or float16, rounded; then publish the numbers of "
-        "a replay, not of RUN",
-    )
 
     p = command("report", _report, "one self-contained HTML page about a run")
     p.add_argument("folder", type=path, metavar="RUN")
@@ -131,7 +125,7 @@ def _export(a: argparse.Namespace) -> int:
     if a.networks is not None:
         from ..study import shipped
 
-        out.print(shipped.write(a.folder, a.networks, a.weights), markup=False)
+        out.print(shipped.write(a.folder, a.networks), markup=False)
     return 0
 
 

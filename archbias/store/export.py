@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import xarray as xr
@@ -18,8 +18,8 @@ def publish(tree: xr.DataTree, path: Path) -> None:
     of training images.
 
     Left out is every variable with a row and a column (pictures, and maps of them), the name of the
-    machine and where its images lay. `open_study` reads the file, which is written whole or not at
-    all.
+    machine and where its images and weights lay. `open_study` reads the file, which is written
+    whole or not at all.
 
     Args:
         tree: of `open_study`. path: the .nc file; its folder is made.
@@ -39,14 +39,24 @@ def publish(tree: xr.DataTree, path: Path) -> None:
             groups[node.path] = values.normal(ds, node.path)
     attrs = {k: v for k, v in tree.attrs.items() if k != "host"}
     if "settings" in attrs:
-        attrs["settings"] = json.dumps(_without_roots(json.loads(attrs["settings"])))
+        attrs["settings"] = json.dumps(_without_places(json.loads(attrs["settings"])))
     root = attributes.encode(attributes.checked(attrs, "the store"))
     root[versions.KEY] = versions.FORMAT
     write_bytes(path, netcdf.made(groups, root), seal=True)
 
 
-def _without_roots(settings: Any) -> Any:
-    """Settings without the folders of images."""
+def _without_places(settings: Any) -> Any:
+    """Settings without the folders of images and weights: roots, and whatever is a path of this
+    machine.
+    """
     if isinstance(settings, dict):
-        return {k: None if k == "root" else _without_roots(v) for k, v in settings.items()}
-    return [_without_roots(v) for v in settings] if isinstance(settings, list) else settings
+        return {k: None if k == "root" else _without_places(v) for k, v in settings.items()}
+    if isinstance(settings, list):
+        return [_without_places(v) for v in settings]
+    return None if isinstance(settings, str) and _place(settings) else settings
+
+
+def _place(text: str) -> bool:
+    """Whether a text is a path that means something on one machine alone, of any system."""
+    kinds = (PurePosixPath(text), PureWindowsPath(text))
+    return text.startswith("~") or any(path.is_absolute() for path in kinds)

@@ -30,6 +30,7 @@ from . import Cell, Images, Work
 
 IMAGE = ("channel", "row", "column")
 MODES = 100  # principal directions of the data whose variance is stored
+TRAINING = 0.9  # of a network's estimated cost; sampling takes the rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def sampled(label: str, spec: Spec, settings: Settings, *, seconds: float = 5.0)
     if not spec.trained:
         return Cell(label, run, seconds=seconds)
     return Cell(
-        label, run, seconds=seconds, trains=spec, training=0.9 * seconds, resources={"gpu": 1}
+        label, run, seconds=seconds, trains=spec, training=TRAINING * seconds, resources={"gpu": 1}
     )
 
 

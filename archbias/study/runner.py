@@ -74,38 +74,33 @@ def _threads(count: int) -> Iterator[None]:
 class Listener(Protocol):
     """What hears of a run's progress."""
 
-    def __enter__(self) -> Any: ...
+    def __enter__(self) -> Any:
+        return None
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        return None
 
-    def start(self, cells: Sequence[Cell], done: Sequence[str]) -> None: ...
+    def start(self, cells: Sequence[Cell], done: Sequence[str]) -> None:
+        return None
 
-    def begin(self, cell: Cell) -> None: ...
+    def begin(self, cell: Cell) -> None:
+        return None
 
-    def within(self, done: float, total: float, note: str) -> None: ...
+    def within(self, done: float, total: float, note: str) -> None:
+        return None
 
-    def end(self, cell: Cell, error: BaseException | None) -> None: ...
+    def end(self, cell: Cell, error: BaseException | None) -> None:
+        return None
 
-    def say(self, text: str) -> None: ...
+    def say(self, text: str) -> None:
+        return None
 
 
-class Quiet:
+class Quiet(Listener):
     """Hears of a run's progress and says nothing; `archbias.cli.Bars` shows it."""
 
     def __enter__(self) -> Quiet:
         return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def start(self, cells: Sequence[Cell], done: Sequence[str]) -> None: ...
-
-    def begin(self, cell: Cell) -> None: ...
-
-    def within(self, done: float, total: float, note: str) -> None: ...
-
-    def end(self, cell: Cell, error: BaseException | None) -> None: ...
-
-    def say(self, text: str) -> None: ...
 
 
 def run(

@@ -7,9 +7,6 @@
 
 The index tells of each network its file with the sha256, the settings it was trained with, and of
 the images their name, number, sha256 and terms. An image is never shipped.
-
-Weights lie in float32 as they were trained, or are rounded to float16. Rounded weights are another
-network: published must be what is computed with them, that is the numbers of a replay.
 """
 
 from __future__ import annotations
@@ -21,8 +18,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import data, families, store
 from ..data import ImageSet
 from ..denoise import Denoiser, Spec, from_json, to_json
@@ -33,17 +28,15 @@ from .study import model_path, sha256_of
 
 INDEX, FILES = "networks.json", "networks"
 MOST = 15_000_000  # bytes of all networks of a folder
-WEIGHTS = {"float32": torch.float32, "float16": torch.float16}
 TOLD = ("archbias", "torch", "threads")  # of the cell that trained it
 
 
-def write(run: Path, folder: Path, weights: str = "float32") -> str:
+def write(run: Path, folder: Path) -> str:
     """Ship the networks of a run; those of the same training that are there already are replaced.
 
     Args:
         run: the run folder.
         folder: a study's folder.
-        weights: "float32" or "float16", which rounds them.
 
     Returns:
         What was written, in one sentence.
@@ -53,9 +46,7 @@ def write(run: Path, folder: Path, weights: str = "float32") -> str:
             take more than `MOST` bytes.
         OSError: they cannot be written.
     """
-    if weights not in WEIGHTS:
-        raise InputError(f"weights are float32 or float16, got {weights!r}; choose one of those")
-    entries = [_ship(*found, folder, weights) for found in _trainings(run)]
+    entries = [_ship(*found, folder) for found in _trainings(run)]
     if not entries:
         raise InputError(
             f"wanted networks in {run} that this archbias trained, found none; run the study, or "
@@ -67,20 +58,14 @@ def write(run: Path, folder: Path, weights: str = "float32") -> str:
     if total > MOST:
         raise InputError(
             f"networks of a folder take {MOST / 1e6:g} MB at most, got {total / 1e6:.1f} MB; ship "
-            "fewer rows, or --weights float16"
+            "fewer rows"
         )
     all_ = sorted(others + entries, key=lambda e: e["name"])
     told = {"bytes": total, "networks": all_}
     store.write_text(folder / INDEX, json.dumps(told, indent=1) + "\n")
     _sweep(folder, all_)
-    text = f"wrote {len(entries)} networks in {weights} to {folder / FILES}, {total / 1e6:.1f} MB"
-    text += f" of {MOST / 1e6:g} in all" if others else ""
-    if weights == "float16":
-        text += (
-            f"; the numbers of {run} are those of unrounded weights: publish what archbias verify "
-            f"{folder} --replay computes"
-        )
-    return text
+    text = f"wrote {len(entries)} networks to {folder / FILES}, {total / 1e6:.1f} MB"
+    return text + (f" of {MOST / 1e6:g} in all" if others else "")
 
 
 def _trainings(run: Path) -> Iterator[tuple[str, Denoiser, dict[str, Any], dict[str, Any]]]:
@@ -102,16 +87,10 @@ def _trainings(run: Path) -> Iterator[tuple[str, Denoiser, dict[str, Any], dict[
                 yield name, denoiser, images, attrs
 
 
-def _ship(
-    name: str, denoiser: Denoiser, images: dict, attrs: dict, folder: Path, weights: str
-) -> dict[str, Any]:
+def _ship(name: str, denoiser: Denoiser, images: dict, attrs: dict, folder: Path) -> dict[str, Any]:
     """Write one network; its entry of the index."""
-    state = {
-        k: v.to(WEIGHTS[weights]) if k.startswith("net.") and v.is_floating_point() else v
-        for k, v in denoiser.state().items()
-    }
     part = folder / FILES / f".{file_name(name)}.safetensors"
-    families.save(denoiser.spec.rebuild(state), part)
+    families.save(denoiser, part)
     sha256 = sha256_of(part)
     path = part.with_name(f"{file_name(name)}-{sha256[:8]}.safetensors")
     part.replace(path)
@@ -120,8 +99,7 @@ def _ship(
         "file": f"{FILES}/{path.name}",
         "sha256": sha256,
         "bytes": path.stat().st_size,
-        "weights": weights,
-        "parameters": sum(v.numel() for k, v in state.items() if k.startswith("net.")),
+        "parameters": sum(v.numel() for k, v in denoiser.state().items() if k.startswith("net.")),
         "family": families.name_of(denoiser.spec),
         "settings": to_json(denoiser.spec),
         "images": images | {"terms": terms(images["name"])},

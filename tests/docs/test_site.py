@@ -5,7 +5,6 @@ every picture loads, every link leads somewhere and no page complains.
 import inspect
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from archbias.plots import crossed
 
 ROOT = Path(__file__).parents[2]
 GALLERY = ROOT / "docs" / "gallery"
-SWITCHES = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
 LINKS = "return Array.from(document.querySelectorAll('a[href]'), a => a.href)"
 BROKEN = """
 document.querySelectorAll('img[loading=lazy]').forEach(i => { i.loading = 'eager'; });
@@ -65,26 +63,6 @@ def site(tmp_path_factory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="the browser test needs selenium")
-    driver = shutil.which("chromedriver")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if not (driver and chromium):
-        pytest.skip(
-            "the browser test needs Chromium and its driver (Debian: chromium chromium-driver)"
-        )
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    found.set_window_size(1300, 900)
-    yield found
-    found.quit()
-
-
 @pytest.mark.slow
 def test_every_public_name_has_an_entry(site):
     from sphinx.util.inventory import InventoryFile
@@ -112,6 +90,7 @@ def test_every_public_name_has_an_entry(site):
 
 @pytest.mark.slow
 def test_in_a_browser_nothing_is_broken(site, browser):
+    browser.set_window_size(1300, 900)
     pages = sorted(p for p in site.rglob("*.html") if not {"_downloads", "_static"} & set(p.parts))
     assert len(pages) > 60
     anchors, links, faults = {}, {}, []

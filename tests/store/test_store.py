@@ -224,6 +224,8 @@ def test_published_numbers_are_the_store_without_its_pictures(tmp_path):
     settings = {
         "data": {"name": "celeba", "root": "/home/me/faces", "n": 3},
         "families": [{"root": "there"}],
+        "weights": "/home/me/weights",
+        "others": ["~/faces", "C:\\faces", "mean/image"],
     }
     tree.attrs = {"settings": json.dumps(settings), "host": "mine", "version": "1"}
     store.publish(tree, tmp_path / "numbers.nc")
@@ -236,4 +238,6 @@ def test_published_numbers_are_the_store_without_its_pictures(tmp_path):
     assert json.loads(found.attrs["settings"]) == {
         "data": {"name": "celeba", "root": None, "n": 3},
         "families": [{"root": None}],
+        "weights": None,
+        "others": [None, None, "mean/image"],
     }
