@@ -36,7 +36,7 @@ class Settings:
     sets: training set -> its networks, names of `archbias.networks`; one that starts with
         "stand-in" is a tiny network of random weights on bundled garments.
     counts: training set -> numbers of its images that theories are told. more: further numbers for
-        the theories that cost nothing, ideal and Wiener filter.
+        the theories that cost nothing: ideal, its subset scan `golden`, Wiener filter.
     counted: theory -> the largest number it is told; a theory that is not named gets all counts.
     weights, mnist, celeba: folders of the weight files and of the images (`--set weights=DIR`).
     windows: networks whose window alone is measured.
@@ -62,7 +62,12 @@ class Settings:
         default_factory=lambda: {"mnist": (60_000,), "faces": ()}
     )
     counted: dict[str, int] = field(
-        default_factory=lambda: {"bbels": 1000, "jacobian, moved": 1000}
+        default_factory=lambda: {
+            "bbels": 1000,
+            "jacobian, moved": 1000,
+            "wiener masks": 1000,
+            "patch composites": 1000,
+        }
     )
     weights: str | None = None
     mnist: str | None = None
@@ -150,7 +155,11 @@ def grid(settings: Settings) -> list[Cell]:
             )
         references = [strangers.mean_image(known, settings)]
         for n in (*settings.counts[known], *settings.more.get(known, ())):
-            references += [strangers.reference(known, name, n, settings) for name in REFERENCES]
+            references += [
+                strangers.reference(known, name, n, settings)
+                for name in REFERENCES
+                if n <= settings.counted.get(name, n)
+            ]
         made += references
         for name in names:
             made += of_network(known, name, references, settings)
@@ -160,11 +169,14 @@ def grid(settings: Settings) -> list[Cell]:
 def of_network(known: str, name: str, references: list[Cell], settings: Settings) -> list[Cell]:
     """What it draws, whether it denoises, how far it looks, and who predicts it."""
     pixels = 1600 if known == "faces" else 784
-    predictions = []
-    for theory in (*strangers.MACHINES, "jacobian", "jacobian, moved"):
-        predict = strangers.machine if theory in strangers.MACHINES else strangers.masked
-        for n in settings.told(known, theory):
-            predictions.append(predict(known, name, theory, n, settings, pixels))
+    made = [(strangers.machine, theory) for theory in strangers.MACHINES]
+    made += [(strangers.fitted, theory) for theory in strangers.FITTED]
+    made += [(strangers.masked, theory) for theory in ("jacobian", "jacobian, moved")]
+    predictions = [
+        predict(known, name, theory, n, settings, pixels)
+        for predict, theory in made
+        for n in settings.told(known, theory)
+    ]
     return [
         strangers.drawn(known, name, settings),
         strangers.healthy(known, name, settings),
@@ -203,7 +215,7 @@ STUDY = Study(
         "laptop": {},
         "all images": {
             "counts": {"mnist": (1000, 6000, 60_000), "faces": (1000, 5000)},
-            "counted": {"bbels": 6000, "jacobian, moved": 6000},
+            "counted": {"bbels": 6000, "jacobian, moved": 6000, "patch composites": 6000},
         },
     },
 )

@@ -30,9 +30,10 @@ def ran(tmp_path_factory):
 def test_every_theory_is_compared_at_every_count(ran):
     _, tree = ran
     r = tree["agreement"]["r"]
-    assert {"ls 20", "ls 40", "bbels 20", "jacobian 40", "jacobian, moved 20", "ideal 60"} <= set(
-        r["predictor"].values
-    )
+    assert {
+        *("ls 20", "ls 40", "bbels 20", "jacobian 40", "jacobian, moved 20", "ideal 60"),
+        *("golden 60", "wiener masks 40", "smoothed 40", "patch composites 20"),
+    } <= set(r["predictor"].values)
     assert "bbels 40" not in r["predictor"].values
     own = r.sel(family="stand-in cnn")
     assert np.isfinite(own.sel(predictor="stand-in blind cnn")).all()

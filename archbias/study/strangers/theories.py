@@ -18,21 +18,35 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...data import ImageSet
-from ...denoise import Denoiser, changed
+from ...denoise import Denoiser, Spec, changed
 from ...posteriors import calibrate, measured
+from ...posteriors.golden import Golden
 from ...posteriors.ideal import Ideal
 from ...posteriors.levels import Schedule
 from ...posteriors.masked import Masked
 from ...posteriors.masks import Masks
+from ...posteriors.patch_composite import PatchComposite
 from ...posteriors.score_machines import BBELS, LS
+from ...posteriors.smoothed import Smoothed
 from ...posteriors.windows import WindowSchedule
 from ...regressions.linear import Linear
 from ...store import about, replacing
 from .. import Cell, Work, cells
+from ..crossed.free import CANDIDATES
 from .asked import FIRST_FIT, Asked, draw, start
 
 MACHINES = {"ls": LS(), "bbels": BBELS()}
-REFERENCES = {"wiener": Linear(), "ideal": Ideal()}
+REFERENCES: dict[str, Spec] = {
+    "wiener": Linear(),
+    "ideal": Ideal(),
+    "golden": Golden(),
+    "wiener masks": Masked(shared=True),
+}
+# with the setting that is fitted to the network
+FITTED: dict[str, tuple[Spec, str]] = {
+    "smoothed": (Smoothed(), "smoothing"),
+    "patch composites": (PatchComposite(), "size"),
+}
 
 
 def mean_image(known: str, asked: Asked) -> Cell:
@@ -54,7 +68,8 @@ def reference(known: str, name: str, n: int, asked: Asked) -> Cell:
         x = draw(denoiser, known, asked, work, f"{known}: {name} of {n}")
         return {f"{known}/references": cells.dataset("prediction", x, predictor=f"{name} {n}")}
 
-    return Cell(f"{known} {name} {n}", run, seconds=3 + n / 3000)
+    wide = asked.calls(known) * n * 4e-5 if name == "wiener masks" else n / 3000
+    return Cell(f"{known} {name} {n}", run, seconds=3 + wide)
 
 
 def machine(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int) -> Cell:
@@ -79,7 +94,41 @@ def machine(known: str, name: str, theory: str, n: int, asked: Asked, pixels: in
             "calibration": chosen(name, f"{theory} {n}", found.schedule.sigmas, values)
         }
 
-    score = n * (pixels**2 * 5e-10 if theory == "bbels" else pixels * 3e-8) / 1.8
+    score = n * (pixels**2 * 5e-10 if theory == "bbels" else pixels * 2e-8) / 1.8
+    calls = asked.calls(known) + len(asked.scales) * asked.fit_steps * asked.fit_seeds
+    return Cell(f"{name} {theory} {n}", run, seconds=2 + calls * score)
+
+
+def fitted(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int) -> Cell:
+    """A theory with one setting that follows the network, on seeds that are not judged: the least
+    error at each level.
+    """
+    spec, setting = FITTED[theory]
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        images = asked.images(known, n)
+        sides = [k for k in asked.scales if k <= min(images.shape[1:])]
+        found = calibrate.calibrate(
+            asked.denoiser(name),
+            spec,
+            images,
+            range(FIRST_FIT, FIRST_FIT + asked.fit_seeds),
+            protocol="least",
+            setting=setting,
+            candidates=CANDIDATES.get(setting, sides),
+            sigmas=asked.sigmas(known, asked.fit_steps),
+            progress=lambda i, n: work.runtime.progress(i, n, f"{name}: {setting} of {theory}"),
+        )
+        found.apart(range(asked.seeds))
+        schedule = cast(Schedule, found.schedule)
+        denoiser = changed(spec, **{setting: schedule}).fit(images)
+        return predictions(denoiser, known, name, f"{theory} {n}", asked, work) | {
+            "calibration": chosen(
+                name, f"{theory} {n}", schedule.sigmas, {setting: schedule.values}
+            )
+        }
+
+    score = n * pixels * (pixels * 3.2e-11 if theory == "patch composites" else 2e-9)
     calls = asked.calls(known) + len(asked.scales) * asked.fit_steps * asked.fit_seeds
     return Cell(f"{name} {theory} {n}", run, seconds=2 + calls * score)
 
@@ -109,7 +158,7 @@ def masks(known: str, name: str, asked: Asked, pixels: int) -> Cell:
         coordinates = {"family": [name], "sigma": found.sigmas.numpy()}
         return {f"{known}/masks": xr.Dataset(variables, coordinates)}
 
-    each = 3.4e-8 * pixels**2  # seconds a pixel, of small and of deep networks alike
+    each = 3e-8 * pixels**2  # seconds a pixel, of small and of deep networks alike
     return Cell(f"{name} masks", run, seconds=asked.mask_levels * asked.mask_points * pixels * each)
 
 
@@ -191,6 +240,8 @@ def chosen(
     """The settings that were fitted, by noise level."""
     words = {
         "window": ("window of the machine", "pixel"),
+        "smoothing": ("how far the neighbours of averaged scores lie", "pixel value"),
+        "size": ("side of the patches", "pixel"),
         "power": ("power of the soft masks", "1"),
         "rho": ("spread of the moves of a source", "pixel"),
     }
