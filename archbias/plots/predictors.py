@@ -30,6 +30,7 @@ NAMES = {
     "mse": "mean squared difference",
     "cosine": "cosine similarity",
 }
+WINNERS = 3  # predictions a takeaway names
 HIGHER = ("r", "r_squared", "explained", "cosine")  # measures of which 1 is the best
 
 
@@ -92,24 +93,25 @@ def agreement(
 
 
 def takeaway(rows: Mapping[str, Mapping[str, Interval | None]], dots: Sequence[str]) -> str:
-    """Which prediction comes closest to most families, by its median; a family's own law and the
-    family itself do not count.
+    """Which prediction comes closest to which families, by its median, most families first; a
+    family's own law and the family itself do not count.
     """
-    best: dict[str, list[float]] = {}
+    best: dict[str, dict[str, float]] = {}
     for family, found in rows.items():
         others = {
             p: v.value for p in dots if (v := found[p]) and p not in (family, f"{family} law")
         }
         if others:
             first = max(others, key=lambda p: others[p])
-            best.setdefault(first, []).append(others[first])
-    if not best:
-        return ""
-    first = max(best, key=lambda p: (len(best[p]), max(best[p])))
-    low, high = min(best[first]), max(best[first])
-    span = f"{low:.2f}" if len(best[first]) == 1 else f"{low:.2f} to {high:.2f}"
-    of = f"{next(iter(rows))}" if len(rows) == 1 else f"{len(best[first])} of {len(rows)} families"
-    return f"{first} comes closest to {of}: median {span}."
+            best.setdefault(first, {})[family] = others[first]
+    parts = []
+    for first in sorted(best, key=lambda p: (-len(best[p]), -max(best[p].values()))):
+        won = best[first]
+        low, high = min(won.values()), max(won.values())
+        span = f"{low:.2f}" if len(won) == 1 else f"{low:.2f} to {high:.2f}"
+        of = " and ".join(won) if len(won) < 3 else f"{len(won)} of {len(rows)} families"
+        parts.append(f"{first} comes closest to {of}: median {span}")
+    return "; ".join(parts[:WINNERS]) + "." if parts else ""
 
 
 def _band(axes: Axes, v: Interval, row: int, hatched: bool) -> None:
