@@ -10,10 +10,13 @@ from archbias.metrics.compare import CEILINGS
 from archbias.metrics.intervals import Interval, bootstrap
 from archbias.metrics.paired import holm, paired
 from archbias.plots import crossed
+from archbias.report import words
 from archbias.study.steps import share
 
 FLOORS = ("mean image", "another seed")
 MACHINES = ("bbels", "els")  # the machine of a network's border, which others are tested against
+OURS = ("sighted", "sighted, calibrated")
+ALPHA, HALF, NEAR = 0.05, 0.5, 0.01  # what our theories promise, said before they were judged
 CAPTIONS = {
     "leaderboard": (
         "How far each theory goes from the Wiener filter (0) to the network retrained (1), "
@@ -60,9 +63,9 @@ def along(tree: xr.DataTree, row: str) -> xr.DataArray:
 
 
 def scaled(
-    tree: xr.DataTree, row: str, theory: str, metric: str = "r"
+    tree: xr.DataTree, row: str, theory: str, metric: str = "r", floor: str = "wiener"
 ) -> compare.Comparison | None:
-    """A theory between the Wiener filter and the ceiling; None where it did not answer the row."""
+    """A theory between a floor and the ceiling; None where it did not answer the row."""
     values = tree["agreement"][metric].sel(family=row)
 
     def of(predictor: str) -> torch.Tensor:
@@ -71,7 +74,7 @@ def scaled(
     if not np.isfinite(values.sel(predictor=theory)).any():
         return None
     return compare.scale(
-        of(theory), ceiling=of("replicate"), floors={"wiener": of("wiener")}, metric=metric
+        of(theory), ceiling=of("replicate"), floors={floor: of(floor)}, metric=metric
     )
 
 
@@ -101,6 +104,72 @@ def told(tree: xr.DataTree, theory: str, row: str | None = None) -> str:
     words = tree["theories"]["told"].sel(predictor=theory)
     words = words.sel(family=[row]) if row else words
     return next((w for w in map(str, words.values) if w and w != "nan"), "")
+
+
+def findings(tree: xr.DataTree) -> list[str]:
+    """What our theories promised and what came of it, then each row in words."""
+    rows = [row for row, _, _ in crossed.rows_of(tree)]
+    lines = [said for theory in OURS if (said := promised(tree, theory))]
+    lines += [words.predicted(tree, row) for row in rows]
+    return [*words.toy(tree), *lines, *(said for row in rows if (said := copying(tree, row)))]
+
+
+def promised(tree: xr.DataTree, theory: str) -> str:
+    """A theory of ours against the machine of each row's border: ahead of it on UNets, at least
+    half of what is left to the ceiling; on ResNets no more than NEAR behind. Empty where it
+    answered no row.
+    """
+    if theory not in tree["agreement"]["predictor"].values:
+        return ""
+    p = tests(tree).set_index(["row", "theory"])["p, Holm over rows"].astype(float)
+    ahead, half, near = [], [], []
+    for row, _, network in crossed.rows_of(tree):
+        if (row, theory) not in p.index:
+            continue
+        machine = str(tree["rows"]["machine"].sel(family=row).values)
+        found = scaled(tree, row, theory, floor=machine)
+        assert found is not None  # it was tested
+        gained = bootstrap(difference(tree, row, theory, machine))
+        if network.startswith("unet"):
+            ahead.append(p[row, theory] < ALPHA and gained.value > 0)
+            half.append(found.share[machine].value >= HALF)
+        else:
+            near.append(gained.value >= -NEAR)
+    said = []
+    if ahead:
+        said += [
+            f"is ahead of the machine of the border in {sum(ahead)} of {len(ahead)} UNet rows "
+            "(signed ranks over seeds, Holm over rows)",
+            f"goes at least half of what that leaves to the ceiling in {sum(half)}",
+        ]
+    if near:
+        said.append(
+            f"is at most {NEAR} behind it in {sum(near)} of {len(near)} ResNet "
+            f"{'row' if len(near) == 1 else 'rows'}"
+        )
+    return f"Our theory {theory} {', '.join(said)}." if said else ""
+
+
+def difference(tree: xr.DataTree, row: str, theory: str, other: str) -> np.ndarray:
+    """r of a theory less that of another, seed by seed."""
+    r = tree["agreement"]["r"].sel(family=row)
+    return r.sel(predictor=theory).values - r.sel(predictor=other).values
+
+
+def copying(tree: xr.DataTree, row: str) -> str:
+    """At which noise level the network is nearest the ideal denoiser, on noisy training images."""
+    if "steps" not in tree.children or row not in tree["steps"]["family"].values:
+        return ""
+    values = along(tree, row)
+    if "ideal" not in values["predictor"].values:
+        return ""
+    values = values.sel(predictor="ideal", kind="training").dropna("sigma")
+    least, most = values.isel(sigma=int(values.argmin("sigma"))), values.isel(sigma=int(values.argmax("sigma")))
+    return (
+        f"On noisy training images {row} is nearest the ideal denoiser at sigma "
+        f"{float(least['sigma']):.2g} ({float(least):.2g} of the Wiener filter's squared distance) "
+        f"and farthest at {float(most['sigma']):.2g} ({float(most):.2g})."
+    )
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import numpy as np
 import paper_page
 import pytest
 import torch
+import xarray as xr
 
 import archbias
 from archbias import study
@@ -152,3 +153,35 @@ def test_tables_say_what_was_told_and_figures_draw(asked, ran, tmp_path):
     other = "fashion_mnist resnet, circular"
     p = holm([paired(of("ls"), of("bbels")).p, paired(of("ls", other), of("els", other)).p])
     assert table.loc[(row, "ls"), "p, Holm over rows"] == f"{p[0]:.2g}"
+
+
+@pytest.mark.slow
+def test_findings_say_what_was_promised_and_what_came_of_it(asked, ran):
+    _, _, tree = ran
+    made, r = study.figures(asked.folder), tree["agreement"]["r"]
+    said = made.findings(tree)
+    assert "these numbers show that the program runs, no more" in said[0]
+    unet, resnet = "fashion_mnist unet", "fashion_mnist resnet, circular"
+    for theory in ("sighted", "sighted, calibrated"):
+        (line,) = (s for s in said if s.startswith(f"Our theory {theory} "))
+        own, border = (r.sel(family=unet, predictor=p).values for p in (theory, "bbels"))
+        other = [r.sel(family=resnet, predictor=p).values for p in (theory, "els")]
+        p = holm([paired(own, border).p, paired(*other).p])[0]
+        ahead = p < 0.05 and np.median(own - border) > 0
+        assert f"in {int(ahead)} of 1 UNet rows" in line
+        near = np.median(other[0] - other[1]) >= -0.01
+        assert f"in {int(near)} of 1 ResNet row." in line
+    steps = study.steps.share(tree["steps"].to_dataset())
+    ideal = steps.sel(family=unet, predictor="ideal", kind="training")
+    nearest = float(ideal["sigma"][int(ideal.argmin("sigma"))])
+    assert f"{unet} is nearest the ideal denoiser at sigma {nearest:.2g} " in said[-2]
+    # what is ahead of the machine by a tenth everywhere keeps its promise
+    better = r.copy(deep=True)
+    better.loc[{"predictor": "sighted"}] = r.sel(predictor="bbels") + 0.1
+    better.loc[{"predictor": "replicate"}] = r.sel(predictor="bbels") + 0.15
+    ds = tree["agreement"].to_dataset().assign(r=better).isel(seed=np.arange(40) % 4)
+    lucky = tree.copy()
+    lucky["agreement"] = xr.DataTree(ds.assign_coords(seed=np.arange(40)))
+    line = made.promised(lucky, "sighted")
+    assert "in 1 of 1 UNet rows" in line
+    assert "leaves to the ceiling in 1" in line
