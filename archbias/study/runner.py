@@ -182,6 +182,8 @@ def finished(cells: Sequence[Cell], folder: Path, listener: Listener) -> set[str
                 listener.say(f"{trouble}; computing cell {cell.name} again")
                 path.unlink()
             else:
+                # a run that was killed after it wrote the cell left them
+                shutil.rmtree(checkpoint_path(folder, cell.name), ignore_errors=True)
                 done.add(cell.name)
     return done
 

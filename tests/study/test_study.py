@@ -130,6 +130,18 @@ def test_what_a_killed_run_was_writing_is_swept_by_the_next(counting, tmp_path):
     assert store.open_study(run)["novelty/distance"].shape == (4, 5)
 
 
+def test_checkpoints_of_a_cell_that_was_written_go_with_the_next_run(counting, tmp_path):
+    s, run = study.load(counting), tmp_path / "run"
+    study.run(s, s.settings, run)
+    left, others = run / "checkpoints/f1", run / "checkpoints/of another"
+    for place in (left, others):  # as after a kill between the cell and its checkpoints' end
+        place.mkdir(parents=True)
+        (place / "step.safetensors").write_bytes(b"x")
+    study.run(s, s.settings, run)
+    assert not left.exists()
+    assert others.exists()
+
+
 def test_training_killed_with_9_resumes_to_the_same_values(tmp_path):
     """The real thing: a network killed while it trains; the rest of its steps and its samples are
     bit for bit the same.
