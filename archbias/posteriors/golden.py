@@ -39,6 +39,8 @@ from .told import scale
 if TYPE_CHECKING:
     from ..data import ImageSet
 
+BLOCK = 256  # images whose distances are formed at once: what stays in a core's cache
+
 
 @dataclass(frozen=True, kw_only=True)
 class Golden(Spec):
@@ -142,8 +144,7 @@ class GoldenDenoiser(Denoiser):
         thumbs = self._thumbs[members] - self._thumbnail(y[None])
         near = thumbs.square().flatten(1).sum(1).argsort(stable=True)[:many]
         members = members[near.sort().values]
-        gaps = self._tensors["images"][members].double() - y.double()
-        return members[gaps.square().flatten(1).sum(1).argsort(stable=True)[:few]]
+        return members[self._distance(y, members).argsort(stable=True)[:few]]
 
     def _members(self, label: int | None) -> Tensor:
         if label is None:
@@ -152,9 +153,18 @@ class GoldenDenoiser(Denoiser):
 
     def _belief(self, y: Tensor, sigma: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
         """Weights (n,) over some images and those images, float64."""
+        distance = self._distance(y, which).to(y.device)
         phi = self._tensors["images"][which].to(y.device).double()
-        distance = (y.double() - phi).square().flatten(1).sum(1)
         return (-distance / (2 * sigma.double() ** 2)).softmax(0), phi
+
+    def _distance(self, y: Tensor, which: Tensor) -> Tensor:
+        """Squared distances (n,) of one noisy image to some images, float64, a block at a time."""
+        y = y.cpu().double()
+        images = self._tensors["images"]
+        blocks = [
+            (images[block].double() - y).square().flatten(1).sum(1) for block in which.split(BLOCK)
+        ]
+        return torch.cat(blocks)
 
     def _thumbnail(self, x: Tensor) -> Tensor:
         """Averages over squares of `proxy` pixels, what is left over at the edges too."""
