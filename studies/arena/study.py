@@ -77,10 +77,10 @@ class Settings(crossed.Settings):
         "fashion_mnist resnet",
         "mnist unet",
         "mnist resnet",
-        "cifar10 unet",
-        "cifar10 unet, attention",
         "celeba unet",
         "celeba resnet",
+        "cifar10 unet",
+        "cifar10 unet, attention",
     )
     families: dict[str, Spec] = field(default_factory=_networks)
     theories: dict[str, Spec] = field(default_factory=_theories)

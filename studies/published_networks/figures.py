@@ -15,7 +15,7 @@ from archbias.metrics.intervals import bootstrap
 from archbias.plots.styles import new_figure
 
 FLOOR, ANOTHER, OTHER = "mean image", "another seed", "another network"
-SHOWN = 5  # seeds of a wall
+SHOWN, DRAWN = 5, 6  # seeds and theories of a wall
 CAPTIONS = {
     "health": "Error of each network over the Wiener filter's: above 1 it is not worth asking.",
     "agreement": "r with every prediction; grey: the other network of the set it agrees with most.",
@@ -166,7 +166,7 @@ def counts(tree: xr.DataTree) -> Figure:
 
 
 def wall(tree: xr.DataTree, name: str, copies: bool = True) -> Figure:
-    """Samples of a network beside what the best of each theory makes of the same noise.
+    """Samples of a network beside what the best theories make of the same noise.
 
     copies: with the nearest training images and the ideal denoiser, which not every set allows to
         be published; without them the other networks of the set.
@@ -184,7 +184,8 @@ def wall(tree: xr.DataTree, name: str, copies: bool = True) -> Figure:
             continue
         if theory == "ideal" and not copies:
             continue
-        columns[predictor] = _predicted(tree, known, name, predictor)
+        if len(columns) - drawn < DRAWN:
+            columns[predictor] = _predicted(tree, known, name, predictor)
     made = xr.concat(list(columns.values()), pd.Index(list(columns), name="family"))
     groups = {"samples": made.to_dataset(name="sample")}
     if not copies:
