@@ -146,9 +146,12 @@ def key(axes: Axes, handles: Sequence[Any], title: str | None = None) -> None:
     figure = whole(axes)
     alone = len(figure.axes) == 1
     if alone and figure.get_size_inches()[0] < NARROW:
-        columns = min(3, len(handles))
-        rows = -(-len(handles) // columns)
         width, height = figure.get_size_inches()
+        widest = 5 + max(len(str(handle.get_label())) for handle in handles)  # with its mark
+        columns = max(
+            1, min(3, len(handles), _characters(mpl.rcParams["legend.fontsize"], width) // widest)
+        )
+        rows = -(-len(handles) // columns)
         line = 1.6 * mpl.rcParams["font.size"] / 72
         figure.set_size_inches(width, height + line * (rows + bool(title)))
         figure.legend(handles=handles, title=title, loc="outside lower center", ncols=columns)
@@ -161,11 +164,17 @@ def key(axes: Axes, handles: Sequence[Any], title: str | None = None) -> None:
     axes.legend(handles=handles, title=title, **place)
 
 
+def _characters(size: str | float, inches: float) -> int:
+    """How many characters of a font's size fit on a line."""
+    points = FontProperties(size=size).get_size_in_points()
+    return int(72 * inches / (0.52 * points))
+
+
 def headline(figure: Figure, title: str, takeaway: str = "") -> None:
     """What a figure asks and, where known, answers, above it; lines fit the page."""
     size = mpl.rcParams["axes.titlesize"]
     points = FontProperties(size=size).get_size_in_points()
-    room = int(72 * figure.get_size_inches()[0] / (0.52 * points))
+    room = _characters(size, figure.get_size_inches()[0])
     lines = [line for text in (title, takeaway) for line in textwrap.wrap(plain(text), room)]
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size)
     width, height = figure.get_size_inches()

@@ -164,7 +164,10 @@ def copying(tree: xr.DataTree, row: str) -> str:
     if "ideal" not in values["predictor"].values:
         return ""
     values = values.sel(predictor="ideal", kind="training").dropna("sigma")
-    least, most = values.isel(sigma=int(values.argmin("sigma"))), values.isel(sigma=int(values.argmax("sigma")))
+    least, most = (
+        values.isel(sigma=int(values.argmin("sigma"))),
+        values.isel(sigma=int(values.argmax("sigma"))),
+    )
     return (
         f"On noisy training images {row} is nearest the ideal denoiser at sigma "
         f"{float(least['sigma']):.2g} ({float(least):.2g} of the Wiener filter's squared distance) "

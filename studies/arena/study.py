@@ -51,6 +51,7 @@ def _theories() -> dict[str, Spec]:
         "smoothed": Smoothed(),
         "patch composites": PatchComposite(),
         "wiener masks": Masked(),
+        "wiener masks, calibrated": Masked(largest="row", shared=True),
         "jacobian masks": replace(SIGHTED, rho=0.0, radius=0),
         "sighted": SIGHTED,
         OURS: SIGHTED,
@@ -92,6 +93,7 @@ class Settings(crossed.Settings):
             "bbels": "monotone",
             "smoothed": "least",
             "patch composites": "least",
+            "wiener masks, calibrated": "least",
             OURS: "least",
         }
     )
@@ -99,6 +101,7 @@ class Settings(crossed.Settings):
         default_factory=lambda: {
             "smoothed": ("smoothing",),
             "patch composites": ("size",),
+            "wiener masks, calibrated": ("share",),
             OURS: OUR_SETTINGS,
         }
     )

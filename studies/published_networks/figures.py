@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from archbias import plots
 from archbias.metrics import compare
@@ -134,12 +135,15 @@ def health(tree: xr.DataTree) -> Figure:
 
 
 def counts(tree: xr.DataTree) -> Figure:
-    """Median r of every theory against how many images it is told, a panel a network."""
+    """Median r of the theories that are told more and more images, a panel a network."""
     names = networks(tree)
-    theories = sorted({told(p)[0] for n in names for p in predictors(tree, n) if told(p)[1]})
+    every = {(t, n) for name in names for p in predictors(tree, name) for t, n in [told(p)] if n}
+    theories = sorted({t for t, _ in every if len({n for u, n in every if u == t}) > 1})
     colors = plots.palette(theories)
-    figure = new_figure(inches=2.2 * -(-len(names) // 2) + 0.4)
-    panels = figure.subplots(-(-len(names) // 2), 2, squeeze=False, sharey=True).flat
+    columns, lines = 2, -(-len(theories) // 3)
+    figure = new_figure(inches=2.0 * -(-len(names) // columns) + 0.2 * lines + 0.4)
+    shape = -(-len(names) // columns), columns
+    panels = list(figure.subplots(*shape, squeeze=False, sharey=True).flat)
     for axes, name in zip(panels, names, strict=False):
         for theory in theories:
             found = sorted(
@@ -156,12 +160,13 @@ def counts(tree: xr.DataTree) -> Figure:
             axes.axhline(middle, color="0.5", linestyle="--", linewidth=0.8)
         axes.set(xscale="log", title=name, xlabel="training images told")
         axes.xaxis.set_minor_formatter("")
-    for axes in list(panels)[len(names) :]:
+    for axes in panels[len(names) :]:
         axes.set_visible(False)
-    for theory in theories:
-        figure.axes[0].plot([], [], "o-", markersize=3, color=colors[theory], label=theory)
-    figure.axes[0].set_ylabel("median r")
-    figure.axes[0].legend(fontsize="x-small", loc="best")
+    for axes in panels[::columns]:
+        axes.set_ylabel("median r")
+    dots = [Line2D([], [], marker="o", markersize=3, color=colors[t], label=t) for t in theories]
+    dots.append(Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label=OTHER))
+    figure.legend(handles=dots, fontsize="x-small", ncols=3, loc="outside lower center")
     return figure
 
 

@@ -66,6 +66,7 @@ class Settings:
             "bbels": 1000,
             "jacobian, moved": 1000,
             "wiener masks": 1000,
+            "wiener masks, calibrated": 1000,
             "patch composites": 1000,
         }
     )

@@ -27,7 +27,7 @@ from .scales import Fit
 
 CANDIDATES: Mapping[str, Sequence[float]] = {
     **sighted.CANDIDATES,
-    "share": (0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+    "share": (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
     "smoothing": (0.0, 0.05, 0.1, 0.2, 0.4, 0.8),
 }
 WINDOWS = ("window", "size")  # sides of windows, whose candidates are those of the study

@@ -46,6 +46,7 @@ REFERENCES: dict[str, Spec] = {
 FITTED: dict[str, tuple[Spec, str]] = {
     "smoothed": (Smoothed(), "smoothing"),
     "patch composites": (PatchComposite(), "size"),
+    "wiener masks, calibrated": (Masked(largest="row", shared=True), "share"),
 }
 
 
@@ -128,7 +129,7 @@ def fitted(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int
             )
         }
 
-    score = n * pixels * (pixels * 3.2e-11 if theory == "patch composites" else 2e-9)
+    score = n * pixels * (5e-9 if theory == "smoothed" else pixels * 3.2e-11)
     calls = asked.calls(known) + len(asked.scales) * asked.fit_steps * asked.fit_seeds
     return Cell(f"{name} {theory} {n}", run, seconds=2 + calls * score)
 
@@ -158,7 +159,7 @@ def masks(known: str, name: str, asked: Asked, pixels: int) -> Cell:
         coordinates = {"family": [name], "sigma": found.sigmas.numpy()}
         return {f"{known}/masks": xr.Dataset(variables, coordinates)}
 
-    each = 3e-8 * pixels**2  # seconds a pixel, of small and of deep networks alike
+    each = 2.5e-8 * pixels**2  # seconds a pixel, of small and of deep networks alike
     return Cell(f"{name} masks", run, seconds=asked.mask_levels * asked.mask_points * pixels * each)
 
 
@@ -242,6 +243,7 @@ def chosen(
         "window": ("window of the machine", "pixel"),
         "smoothing": ("how far the neighbours of averaged scores lie", "pixel value"),
         "size": ("side of the patches", "pixel"),
+        "share": ("share of the largest weight of a row that is seen", "1"),
         "power": ("power of the soft masks", "1"),
         "rho": ("spread of the moves of a source", "pixel"),
     }
