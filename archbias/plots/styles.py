@@ -145,17 +145,18 @@ def key(axes: Axes, handles: Sequence[Any], title: str | None = None) -> None:
     """The legend: right of the axes, or below them where the page is a column of a paper."""
     figure = whole(axes)
     alone = len(figure.axes) == 1
-    if alone and figure.get_size_inches()[0] < NARROW:
-        width, height = figure.get_size_inches()
+    width, height = figure.get_size_inches()
+    line = 1.6 * mpl.rcParams["font.size"] / 72
+    if alone and width < NARROW:
         widest = 5 + max(len(str(handle.get_label())) for handle in handles)  # with its mark
-        columns = max(
-            1, min(3, len(handles), _characters(mpl.rcParams["legend.fontsize"], width) // widest)
-        )
+        room = _characters(mpl.rcParams["legend.fontsize"], width)
+        columns = max(1, min(3, len(handles), room // widest))
         rows = -(-len(handles) // columns)
-        line = 1.6 * mpl.rcParams["font.size"] / 72
         figure.set_size_inches(width, height + line * (rows + bool(title)))
         figure.legend(handles=handles, title=title, loc="outside lower center", ncols=columns)
         return
+    if alone:  # a legend taller than the page leaves no room for what it explains
+        figure.set_size_inches(width, max(height, line * (len(handles) + bool(title) + 1)))
     place: dict[str, Any] = {
         "loc": "center left",
         "bbox_to_anchor": (1.0, 0.5),
