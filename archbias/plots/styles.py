@@ -168,7 +168,7 @@ def key(axes: Axes, handles: Sequence[Any], title: str | None = None) -> None:
 def _characters(size: str | float, inches: float) -> int:
     """How many characters of a font's size fit on a line."""
     points = FontProperties(size=size).get_size_in_points()
-    return int(72 * inches / (0.52 * points))
+    return int(72 * inches / (0.55 * points))
 
 
 def headline(figure: Figure, title: str, takeaway: str = "") -> None:

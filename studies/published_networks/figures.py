@@ -19,7 +19,8 @@ FLOOR, ANOTHER, OTHER = "mean image", "another seed", "another network"
 SHOWN, DRAWN = 5, 6  # seeds and theories of a wall
 CAPTIONS = {
     "health": "Error of each network over the Wiener filter's: above 1 it is not worth asking.",
-    "agreement": "r with every prediction; grey: the other network of the set it agrees with most.",
+    "agreement": "r with every theory, told its most images; grey: the other network of the set "
+    "that it agrees with most.",
     "counts": "Median r of a theory against how many training images it is told.",
     "wall": "One noise a row: the network, its nearest training image, what theories make of it.",
     "drawn": "One noise a row: the network, other networks of the set, what theories make of it.",
@@ -84,22 +85,23 @@ def other(tree: xr.DataTree, name: str) -> str | None:
 def _with_other(tree: xr.DataTree) -> xr.Dataset:
     """Agreement with each theory at its most images, and with one other network."""
     r = tree["agreement"]["r"]
-    most: dict[str, int] = {}
-    for predictor in map(str, r["predictor"].values):
-        theory, n = told(predictor)
-        most[theory] = max(most.get(theory, 0), n or 0)
-    shown = [f"{theory} {n}" if n else theory for theory, n in most.items()]
-    rest = r.sel(predictor=[p for p in shown if p not in networks(tree)])
-    best = []
+    rows = []
     for name in networks(tree):
-        ceiling = other(tree, name)
-        row = r.sel(family=name, predictor=ceiling) if ceiling else r.sel(family=name)[0] * np.nan
-        best.append(row.drop_vars("predictor"))
+        most: dict[str, tuple[int, str]] = {}
+        for predictor in predictors(tree, name):
+            theory, n = told(predictor)
+            if predictor not in networks(tree):
+                most[theory] = max(most.get(theory, (0, "")), (n or 0, predictor))
+        shown = {theory: predictor for theory, (_, predictor) in most.items()}
+        if ceiling := other(tree, name):
+            shown[OTHER] = ceiling
+        row = r.sel(family=name, predictor=list(shown.values()))
+        rows.append(row.assign_coords(predictor=list(shown)))
     families = pd.Index(networks(tree), name="family")
-    ceiling = xr.concat(best, families, coords="minimal", compat="override")
-    return xr.concat([rest, ceiling.expand_dims(predictor=[OTHER])], "predictor").to_dataset(
-        name="r"
-    )
+    joined = xr.concat(rows, families, coords="minimal", compat="override", join="outer")
+    order = dict.fromkeys(told(str(p))[0] for p in r["predictor"].values)
+    order = [p for p in (*order, OTHER) if p in joined["predictor"].values]
+    return joined.sel(predictor=order).to_dataset(name="r")
 
 
 def _shares(energy: xr.DataArray) -> xr.DataArray:

@@ -77,3 +77,31 @@ def test_unet_variants():
     between = tree["pairs"]["between"].sel(variant="base", other="base")
     assert len(table) == 12
     assert table.loc["base", "r, replicate"].startswith(f"{float(np.median(between)):.2f}")
+
+
+def test_the_table_of_strangers_networks_is_that_of_the_readme():
+    folder = STUDIES / "published_networks"
+    tree = archbias.open_study(folder / "results.nc")
+    made, readme = study.figures(folder), (folder / "README.md").read_text(encoding="utf-8")
+    networks = ("mnist-cnn", "mnist-transformer", "mnist-unet", "celeba40-blind-cnn")
+    rows = {
+        "`patch composites`, 1000 images": ["patch composites 1000"] * 4,
+        "`bbels`, 1000": ["bbels 1000"] * 4,
+        "`ls`, 6000; faces 4000": ["ls 6000"] * 3 + ["ls 4000"],
+        "`jacobian`, 6000; faces 4000": ["jacobian 6000"] * 3 + ["jacobian 4000"],
+        "`wiener masks, calibrated`, 1000": ["wiener masks, calibrated 1000"] * 4,
+        "`ideal`, all 60 000; faces 4000": ["ideal 60000"] * 3 + ["ideal 4000"],
+        "mean image": ["mean image"] * 4,
+    }
+    lines = readme.replace("**", "").splitlines()
+    for name, predictors in rows.items():
+        (line,) = (one for one in lines if one.startswith(f"| {name} | "))
+        shown = []
+        for network, predictor in zip(networks, predictors, strict=True):
+            r, share = (
+                bootstrap(made.values(tree, network, predictor, of)) for of in ("r", "explained")
+            )
+            rest = "" if network == "mnist-unet" else f" ({share.value:.2f})".replace("0.", ".")
+            shown.append(_short(r) + rest)
+            assert share.value < -13 or network != "mnist-unet"
+        assert line == f"| {name} | {' | '.join(shown)} |"
