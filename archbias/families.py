@@ -26,6 +26,7 @@ from .nets.mlp import MLP, PatchMLP
 from .nets.resnet import ResNet
 from .nets.shallow import Shallow
 from .nets.unet import UNet
+from .posteriors.blend import Blend
 from .posteriors.golden import Golden
 from .posteriors.graded import Graded
 from .posteriors.ideal import Ideal
@@ -52,6 +53,7 @@ FAMILIES: dict[str, type[Spec]] = {
     "smoothed": Smoothed,
     "patch_composite": PatchComposite,
     "golden": Golden,
+    "blend": Blend,
     "linear": Linear,
     "polynomial": Polynomial,
     "power_features": PowerFeatures,

@@ -169,6 +169,8 @@ def survives_saving(denoiser: Denoiser, images: ImageSet, folder: Path) -> None:
 
 def _classes(value: object) -> dict[str, type]:
     """Names of the dataclasses in a spec, for its repr."""
+    if isinstance(value, tuple):
+        return {name: cls for one in value for name, cls in _classes(one).items()}
     if not is_dataclass(value) or isinstance(value, type):
         return {}
     found = {type(value).__name__: type(value)}

@@ -29,6 +29,22 @@ def with_padding(*settings: Any) -> str:
 
 
 def told(spec: Any) -> str:
-    """What of a network the theory of this spec is told; NOTHING for a family that says nothing."""
-    words = getattr(spec, "told", NOTHING)
-    return words if isinstance(words, str) else NOTHING
+    """What of a network the theory of this spec is told; a family that says nothing of it is told
+    what its settings are.
+    """
+    words = getattr(spec, "told", None)
+    return words if isinstance(words, str) else scale(*vars(spec).values())
+
+
+def combined(*specs: Any, also: str = NOTHING) -> str:
+    """What several theories are told in all, and something more."""
+    heard = " and ".join([*map(told, specs), also])
+    found = [words for words in (PADDING, JACOBIAN, SCALE) if words in heard]
+    if len(found) < 2:
+        return found[0] if found else NOTHING
+    return f"{', '.join(found[:-1])} and {found[-1]}"
+
+
+def sees(spec: Any) -> bool:
+    """Whether a theory is told the network's Jacobian, and so wants masks measured on it."""
+    return JACOBIAN in told(spec)

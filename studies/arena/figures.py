@@ -15,7 +15,7 @@ from archbias.study.steps import share
 
 FLOORS = ("mean image", "another seed")
 MACHINES = ("bbels", "els")  # the machine of a network's border, which others are tested against
-OURS = ("sighted", "sighted, calibrated")
+OURS = ("sighted", "sighted, calibrated", "stacked")
 ALPHA, HALF, NEAR = 0.05, 0.5, 0.01  # what our theories promise, said before they were judged
 CAPTIONS = {
     "leaderboard": (

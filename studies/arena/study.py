@@ -12,6 +12,7 @@ from archbias.errors import InputError
 from archbias.nets.resnet import ResNet
 from archbias.nets.train import Train
 from archbias.nets.unet import UNet
+from archbias.posteriors.blend import Blend
 from archbias.posteriors.golden import Golden
 from archbias.posteriors.ideal import Ideal
 from archbias.posteriors.masked import Masked
@@ -23,7 +24,7 @@ from archbias.regressions.linear import Linear
 from archbias.study import Cell, Images, Study, crossed, steps
 from archbias.study.crossed import FOUND, Row, Theory
 
-OURS = "sighted, calibrated"
+OURS, STACKED = "sighted, calibrated", "stacked"
 OUR_SETTINGS = ("power", "rho", "radius")
 BORDERS = ("els", "bbels")  # of these two a row is answered by the machine of its border
 
@@ -55,6 +56,7 @@ def _theories() -> dict[str, Spec]:
         "jacobian masks": replace(SIGHTED, rho=0.0, radius=0),
         "sighted": SIGHTED,
         OURS: SIGHTED,
+        STACKED: Blend(),
     }
 
 
@@ -67,6 +69,8 @@ class Settings(crossed.Settings):
     found: how the free settings of a theory are found, by its label
         (`archbias.study.crossed.theories`); those not named are taken as they are given.
     free: which settings `least` finds, by the theory's label; the window without it.
+    parts: what a `stacked` theory blends, by its label: theories, of which those that answer the
+        row are taken.
     mask_points: images on which a network's Jacobian is measured, at `levels` noise levels.
     levels, points: noise levels of the one-step comparison, and images of each kind; no more than
         `held_out`.
@@ -95,6 +99,7 @@ class Settings(crossed.Settings):
             "patch composites": "least",
             "wiener masks, calibrated": "least",
             OURS: "least",
+            STACKED: "stacked",
         }
     )
     free: dict[str, tuple[str, ...]] = field(
@@ -104,6 +109,9 @@ class Settings(crossed.Settings):
             "wiener masks, calibrated": ("share",),
             OURS: OUR_SETTINGS,
         }
+    )
+    parts: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: {STACKED: ("els", "bbels", OURS)}
     )
     seeds: int = 64
     fit_seeds: int = 6
@@ -161,14 +169,20 @@ def row_cells(row: Row, settings: Settings) -> list[Cell]:
 def theories_of(row: Row, settings: Settings) -> dict[str, Theory]:
     """The theories that answer a row, by label."""
     other = {*BORDERS} - {crossed.border_machine(row.maker)}
-    found = {}
-    for name, spec in settings.theories.items():
-        if name not in other:
-            how = settings.found.get(name, "given")
-            # only what `least` finds is kept under the theory's own label
+    ways = {name: settings.found.get(name, "given") for name in settings.theories}
+    found: dict[str, Theory] = {}
+    for name in sorted(settings.theories.keys() - other, key=lambda n: ways[n] == "stacked"):
+        how = ways[name]
+        spec = settings.theories[name]
+        own: dict = {}
+        if how == "least":  # what is found is kept under the theory's own label
             own = {"free": settings.free.get(name, ("window",)), "like": name}
-            found[name] = Theory(spec=spec, found=how, **(own if how == "least" else {}))
-    return found
+        elif how == "stacked":
+            parts = {p: found[p] for p in settings.parts.get(name, ()) if p in found}
+            own = {"parts": parts, "like": name}
+            spec = Blend(parts=tuple(part.spec for part in parts.values()) or spec.parts)
+        found[name] = Theory(spec=spec, found=how, **own)
+    return {name: found[name] for name in settings.theories if name in found}
 
 
 def _check(settings: Settings) -> None:

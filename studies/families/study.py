@@ -34,7 +34,7 @@ class Settings(cells.Settings):
             "linear": Linear(),
             "linear, rank 20": Linear(rank=20),
             "shallow": Shallow(components=200, predicts="v", train=SHORT),
-            "unet": UNet(),
+            "unet": UNet(train=Train(steps=1500, batch=32)),
         }
     )
 

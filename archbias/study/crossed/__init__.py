@@ -17,6 +17,7 @@ their rows. For a new theory give `predicted` its spec; for a network of another
 maker with `trained` and `fit`.
 """
 
+from ...posteriors.told import told
 from .networks import again, network, retrained
 from .pairs import pairs
 from .predictions import (
@@ -40,7 +41,6 @@ from .theories import (
     found_for,
     settled,
     source_of,
-    told,
 )
 
 __all__ = [

@@ -54,6 +54,8 @@ def shape_of(images: Images) -> tuple[int, int, int]:
 def score_seconds(spec: Any, images: Images, labelled: bool = False) -> float:
     """Estimated time of denoising one image by a closed form."""
     name = next((n for n, cls in families.FAMILIES.items() if type(spec) is cls), "")
+    if name == "blend":
+        return sum(score_seconds(part, images, labelled) for part in spec.parts)
     colours, height, width = shape_of(images)
     pixels, n = height * width, images.n / (CLASSES if labelled else 1)
     if name in PAIRWISE:

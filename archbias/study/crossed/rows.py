@@ -149,6 +149,7 @@ class ByLabel:
 
     def __init__(self, spec: Maker, images: ImageSet):
         self.spec, self.images = spec, images
+        self.classes = images.classes
         self.fitted: dict[int, Denoiser] = {}
 
     def __call__(self, y: Tensor, sigma: float | Tensor, labels: Tensor) -> Tensor:

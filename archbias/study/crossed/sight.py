@@ -16,17 +16,13 @@ from ...denoise import Denoiser, Spec
 from ...posteriors.masked import Masked
 from ...posteriors.masks import Masks
 from ...posteriors.measured import of_network
+from ...posteriors.told import sees
 from ...store import about
 from .. import Cell, Work
 from . import costs
 from .rows import ByLabel, Row, theory_of
 
 SEEN = about("input pixels an output pixel sees, exp(entropy of the Jacobian's energy)", "pixel")
-
-
-def sees(spec: Spec) -> bool:
-    """Whether a theory is told the network's Jacobian."""
-    return getattr(spec, "mask", None) == "jacobian"
 
 
 def measured(row: Row, levels: int, points: int = 2) -> Cell:
@@ -74,7 +70,7 @@ def told_images(spec: Spec, row: Row, work: Work) -> Denoiser | ByLabel:
     them.
     """
     if sees(spec):
-        return cast(Masked, spec).fit(row.images, masks=masks_of(row, work))
+        return cast(Masked, spec).fit(row.images, masks=masks_of(row, work))  # all take them so
     return theory_of(spec, row.images, row.labelled)
 
 

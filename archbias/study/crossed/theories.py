@@ -6,24 +6,27 @@
     held-out    on images outside the training set; no network is asked
     published   the windows published for this image set and network
     least       every free setting in turn, on the network's trajectories: the least squared error
+    stacked     the weights of a blend of other theories, there too, these as they were found
 
 What is found is a cell of its own, which the predictions read. No judged seed is fitted on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 from ... import families
 from ...denoise import Denoiser, Spec, changed
 from ...errors import InputError, nearest
-from ...posteriors import told as words
+from ...posteriors.blend import Blend, BlendDenoiser
+from ...posteriors.told import sees
 from .. import Cell, Work
-from . import free, scales, sight
+from . import free, scales, sight, stacked
 from .rows import ByLabel, Row
 from .scales import Fit
 
-FOUND = ("given", "cosine", "monotone", "held-out", "published", "least")
+FOUND = ("given", "cosine", "monotone", "held-out", "published", "least", "stacked")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,20 +36,29 @@ class Theory:
     spec: a closed form.
     found: one of FOUND.
     free: the settings that are found; all but `least` find the window.
-    like: whose settings are taken, the spec's own family by default; for `least` the label they
-        are kept under.
+    like: whose settings are taken, the spec's own family by default; for `least` and `stacked` the
+        label they are kept under.
+    parts: of a blend that is `stacked`: theories by label.
     """
 
     spec: Spec
     found: str = "given"
     free: tuple[str, ...] = ("window",)
     like: str = ""
+    parts: Mapping[str, Theory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.found not in FOUND:
             raise InputError(
                 f"unknown way to find a setting, {self.found!r}; {nearest(self.found, FOUND)}"
             )
+        if self.found == "stacked":
+            if len(self.parts) < 2 or any(part.parts for part in self.parts.values()):
+                raise InputError(
+                    f"a stacked theory wants at least two parts that are none themselves, got "
+                    f"{', '.join(self.parts) or 'none'}; name theories of the row"
+                )
+            return
         known = {f.name for f in fields(self.spec)}
         missing = [] if self.found == "given" else [name for name in self.free if name not in known]
         if missing or (self.found not in ("given", "least") and self.free != ("window",)):
@@ -63,7 +75,7 @@ class Theory:
     @property
     def own(self) -> bool:
         """Whether it asks the network anything, and so differs from network to network."""
-        return self.found not in ("given", "held-out") or sight.sees(self.spec)
+        return self.found not in ("given", "held-out") or sees(self.spec)
 
 
 def border_machine(maker: object) -> str:
@@ -79,6 +91,18 @@ def found_for(theory: Theory, row: Row, fit: Fit) -> list[Cell]:
         return [scales.calibrated(row, theory.fitted, fit)]
     if theory.found == "least":
         return [free.fitted(row, theory.fitted, theory.spec, theory.free, fit)]
+    if theory.found == "stacked":
+        parts = theory.parts
+        own = [cell for part in parts.values() for cell in found_for(part, row, fit)]
+        weights = stacked.weighed(
+            row,
+            theory.fitted,
+            {label: part.spec for label, part in parts.items()},
+            lambda work: [fitted(part, row, work) for part in parts.values()],
+            tuple(dict.fromkeys(name for p in parts.values() for name in source_of(p, row))),
+            fit,
+        )
+        return [*own, weights]
     return []
 
 
@@ -88,30 +112,30 @@ def settled(theory: Theory, row: Row, work: Work) -> Spec:
         return theory.spec
     if theory.found == "least":
         return free.with_found(row, theory.fitted, theory.spec, work)
+    if theory.found == "stacked":
+        specs = {label: settled(part, row, work) for label, part in theory.parts.items()}
+        return stacked.with_weights(row, theory.fitted, specs, work)
     window = scales.schedule(row, theory.fitted, theory.found, work)
     return changed(theory.spec, window=window)
 
 
 def fitted(theory: Theory, row: Row, work: Work) -> Denoiser | ByLabel:
     """The theory with its settings, fitted to the row's images and told its labels."""
-    return sight.told_images(settled(theory, row, work), row, work)
+    spec = settled(theory, row, work)
+    if isinstance(spec, Blend) and theory.parts:
+        parts = [fitted(part, row, work) for part in theory.parts.values()]
+        return BlendDenoiser(spec, row.images.shape, {}, parts)
+    return sight.told_images(spec, row, work)
 
 
 def source_of(theory: Theory, row: Row) -> tuple[str, ...]:
     """The cells that `fitted` reads."""
+    if theory.found == "stacked":
+        read = (name for part in theory.parts.values() for name in source_of(part, row))
+        return (*dict.fromkeys(read), stacked.cell_of(row, theory.fitted))
     masks = sight.source_of(theory.spec, row)
     if theory.found == "given":
         return masks
     if theory.found == "least":
         return (*masks, free.cell_of(row, theory.fitted))
     return (*masks, *scales.source_of(row, theory.fitted, theory.found))
-
-
-def told(spec: Spec) -> str:
-    """What of the network a theory with these settings is told."""
-    if hasattr(type(spec), "told"):
-        return words.told(spec)
-    window = getattr(spec, "window", None)
-    if families.name_of(spec) in ("els", "bbels"):
-        return words.with_padding(window)
-    return words.scale(window)
