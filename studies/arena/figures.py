@@ -4,12 +4,15 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from matplotlib.figure import Figure
 
+from archbias import plots
 from archbias.metrics import compare
 from archbias.metrics.compare import CEILINGS
 from archbias.metrics.intervals import Interval, bootstrap
 from archbias.metrics.paired import holm, paired
 from archbias.plots import crossed
+from archbias.plots.styles import new_figure
 from archbias.report import words
 from archbias.study.steps import share
 
@@ -27,10 +30,12 @@ CAPTIONS = {
         "filter is 1."
     ),
     "wall": "One seed per row: the network, the network retrained, every theory.",
+    "weights": "How much of each theory the network is: weights of the blend nearest to its "
+    "trajectories of other seeds.",
     "where": "Root mean squared difference of theory and network, pixel by pixel.",
 }
 # columns of a paper's page that a figure takes
-PAPER = {"wall": 2, "leaderboard": 2, "one_step": 2}
+PAPER = {"wall": 2, "leaderboard": 2, "one_step": 2, "weights": 2}
 
 
 def figures(tree: xr.DataTree) -> dict:
@@ -41,6 +46,8 @@ def figures(tree: xr.DataTree) -> dict:
         made["leaderboard"] = crossed.leaderboard(standing(tree)).figure
         shown = ["replicate", *theories_of(tree)]
         made["where"] = crossed.error_maps(tree, [row for row, _, _ in rows], shown)
+        if "weights" in tree.children:
+            made["weights"] = weights(tree)
     for number, (row, known, network) in enumerate(rows):
         suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if number else ""
         shown = ["replicate", *theories_of(tree), "mean image"]
@@ -104,6 +111,37 @@ def told(tree: xr.DataTree, theory: str, row: str | None = None) -> str:
     words = tree["theories"]["told"].sel(predictor=theory)
     words = words.sel(family=[row]) if row else words
     return next((w for w in map(str, words.values) if w and w != "nan"), "")
+
+
+def weights(tree: xr.DataTree) -> Figure:
+    """The weights of the stacked theory by noise level, a panel a row."""
+    found = tree["weights"]["weight"].isel(theory=0, drop=True)
+    rows = [row for row, _, _ in crossed.rows_of(tree) if row in found["family"].values]
+    parts = [str(p) for p in found["part"].values]
+    colors = plots.palette(parts)
+    columns = min(4, len(rows))
+    lines = -(-len(rows) // columns)
+    figure = new_figure(inches=1.6 * lines + 0.7)
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, row in zip(panels.flat, rows, strict=False):
+        one = found.sel(family=row).dropna("sigma", how="all").sortby("sigma")
+        for part in parts:
+            values = one.sel(part=part)
+            if np.isfinite(values).any():
+                axes.plot(one["sigma"], values, "o-", markersize=3, color=colors[part], label=part)
+        axes.set(xscale="log", title=row, ylim=(-0.05, 1.05))
+    for axes in panels.flat[len(rows) :]:
+        axes.set_visible(False)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("weight")
+    figure.supxlabel("noise level sigma (pixel value)", fontsize="medium")
+    shown = {
+        text: handle
+        for axes in panels.flat
+        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=len(shown))
+    return figure
 
 
 def findings(tree: xr.DataTree) -> list[str]:

@@ -13,8 +13,12 @@ from archbias import study
 from archbias.errors import InputError
 from archbias.metrics import compare, health
 from archbias.metrics.paired import holm, paired
+from archbias.posteriors import blend
 from archbias.posteriors.ideal import Ideal
+from archbias.posteriors.levels import Schedule
+from archbias.posteriors.masks import Masks
 from archbias.posteriors.sighted import sighted
+from archbias.posteriors.windows import WindowSchedule
 from archbias.regressions.linear import Linear
 
 TOLD = {
@@ -135,7 +139,7 @@ def test_tables_say_what_was_told_and_figures_draw(asked, ran, tmp_path):
     made = study.figures(asked.folder)
     paper_page.check(made, tree, tmp_path)
     drawn = made.figures(tree)
-    assert {"leaderboard", "where", "wall", "one_step"} <= set(drawn)
+    assert {"leaderboard", "where", "wall", "one_step", "weights"} <= set(drawn)
     for figure in drawn.values():
         figure.canvas.draw()
     table = made.summary(tree).set_index(["row", "theory"])
@@ -153,6 +157,36 @@ def test_tables_say_what_was_told_and_figures_draw(asked, ran, tmp_path):
     other = "fashion_mnist resnet, circular"
     p = holm([paired(of("ls"), of("bbels")).p, paired(of("ls", other), of("els", other)).p])
     assert table.loc[(row, "ls"), "p, Holm over rows"] == f"{p[0]:.2g}"
+
+
+@pytest.mark.slow
+def test_the_stacked_theory_is_the_blend_of_its_parts_at_the_weights_of_its_cell(ran):
+    folder, settings, tree = ran
+    row, other = "fashion_mnist unet", "fashion_mnist resnet, circular"
+    found = tree["weights"]["weight"].isel(theory=0)
+    assert found.sel(family=row).sel(part="els").isnull().all()
+    assert found.sel(family=other).sel(part="bbels").isnull().all()
+    np.testing.assert_allclose(found.sum("part"), 1, atol=1e-6)
+    # one step by hand on the states of the one-step comparison
+    images = settings.fashion_mnist.load()
+    steps = tree["fashion_mnist/steps"].to_dataset().sel(family="unet", kind="training")
+    sigma = float(steps["sigma"].max())
+    at = found["sigma"].values[int(np.abs(np.log(found["sigma"].values / sigma)).argmin())]
+    y = torch.from_numpy(steps["noisy"].sel(sigma=sigma).transpose("point", ...).values)
+    labels = torch.from_numpy(steps["label"].values.astype(int))
+    settled = tree["theories"]["settings"].sel(family=row)
+    names = {c.__name__: c for c in (*blend.PARTS, blend.Blend, Schedule, WindowSchedule)}
+    made = eval(str(settled.sel(predictor="stacked").values), names)
+    masks = archbias.families.load(folder / "models" / f"{row} masks.safetensors").state()
+    seen = Masks(masks["mask_sigmas"], masks["mask_energy"], images.shape)
+    first, second = made.parts[0].fit(images), made.parts[1].fit(images, masks=seen)
+    a = found.sel(family=row, sigma=at)
+    want = float(a.sel(part="bbels")) * first(y, sigma, labels)
+    want = want + float(a.sel(part="sighted, calibrated")) * second(y, sigma, labels)
+    network = torch.from_numpy(steps["denoised"].sel(sigma=sigma).transpose("point", ...).values)
+    error = (want.double() - network.double()).square().mean((1, 2, 3)).numpy()
+    got = tree["steps"]["step_error"].sel(family=row, predictor="stacked", kind="training")
+    np.testing.assert_allclose(got.sel(sigma=sigma).values, error, rtol=1e-3, atol=1e-10)
 
 
 @pytest.mark.slow
