@@ -249,7 +249,10 @@ def asked(question: Callable[[], Mapping[str, str]]) -> dict[str, str]:
     child.start()
     there.close()  # a child that dies closes the last end
     try:
-        return json.loads(here.recv_bytes()) if here.poll(PATIENCE) else {}
+        if not here.poll(PATIENCE):
+            child.kill()
+            raise RuntimeError("the child that was asked hangs")
+        return json.loads(here.recv_bytes())
     except EOFError:
         raise RuntimeError("the child that was asked died") from None
     finally:

@@ -93,8 +93,8 @@ def _files(name: str, kinds: dict, count: int, seed: int) -> list[Row]:
         batch, began = cases[start : start + BATCH], time.monotonic()
         try:
             faults = list(kills.asked(lambda batch=batch: _attempts(batch, kinds)).values())
-        except RuntimeError:
-            faults = [f"the process died in cases {start} to {start + len(batch)}"]
+        except RuntimeError as error:
+            faults = [f"{error} in cases {start} to {start + len(batch)}"]
         row.add(len(batch), time.monotonic() - began, faults)
     return [row]
 

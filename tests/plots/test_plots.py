@@ -29,10 +29,10 @@ def store():
 
 @pytest.fixture(autouse=True)
 def no_trace():
-    before = dict(mpl.rcParams)
+    before, others = dict(mpl.rcParams), plt.get_fignums()  # of tests that ran before
     yield
     assert dict(mpl.rcParams) == before
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == others
 
 
 def test_grid_shows_the_stored_pictures(store):
