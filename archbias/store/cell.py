@@ -12,14 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import xarray as xr
 
 from ..errors import InputError
 from . import attributes, netcdf, values, versions
 from .files import unbroken, write_bytes
-from .heaps import endless
 from .schema import describe
 
 
@@ -84,9 +82,7 @@ def read_cell(path: Path) -> xr.DataTree:
         sealed = unbroken(path)
         if sealed is False:
             raise CorruptCell(f"{path.name} does not match its checksum")
-        if endless(path):
-            raise CorruptCell(f"{path.name} has a list without end")
-        with h5py.File(path) as file:
+        with netcdf.opened(path) as file:
             attrs = netcdf.attributes(file)
             versions.readable(attrs.get(versions.KEY), str(path))
             tree = xr.DataTree.from_dict(netcdf.read(file))

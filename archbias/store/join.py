@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import zarr
 
 from ..errors import InputError
@@ -65,7 +64,7 @@ def collect(
         for name, group in plan.items():
             group.create(root.require_group(name) if name else root, LARGE)
         for i, path in enumerate(fit):
-            with h5py.File(path) as file:
+            with netcdf.opened(path) as file:
                 for name, group in netcdf.groups(file):
                     if name in plan:
                         plan[name].put(netcdf.variables(group))
@@ -85,7 +84,7 @@ def _meet(path: Path, plan: dict[str, Group]) -> None:
     try:
         if unbroken(path) is False:
             raise InputError("its file does not match its checksum; run again to compute it anew")
-        with h5py.File(path) as file:
+        with netcdf.opened(path) as file:
             versions.readable(netcdf.attributes(file).get(versions.KEY), path.name)
             found = {
                 name: (netcdf.variables(group, values=False), netcdf.attributes(group))

@@ -11,6 +11,7 @@ import io
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -20,6 +21,7 @@ import xarray as xr
 from ..errors import InputError
 from . import values
 from .attributes import plain
+from .heaps import endless
 
 _WRITING = threading.Lock()
 
@@ -104,6 +106,17 @@ def _kept(wanted: Mapping[str, Any], got: Mapping[str, Any], where: str) -> None
                 f"{where}, attribute {key!r}: wanted a value that NetCDF gives back, got "
                 f"{value!r:.60}; convert it or leave it out"
             )
+
+
+def opened(path: Path) -> h5py.File:
+    """A file to be read.
+
+    Raises:
+        OSError: it is no such file, or HDF5 would not come to its end.
+    """
+    if endless(path):
+        raise OSError("a list in it has no end")
+    return h5py.File(path)
 
 
 def read(file: h5py.File) -> dict[str, xr.Dataset]:

@@ -195,21 +195,20 @@ def difference(tree: xr.DataTree, row: str, theory: str, other: str) -> np.ndarr
 
 
 def copying(tree: xr.DataTree, row: str) -> str:
-    """At which noise level the network is nearest the ideal denoiser, on noisy training images."""
+    """Where a network is nearer the ideal denoiser than the Wiener filter, on noisy training
+    images.
+    """
     if "steps" not in tree.children or row not in tree["steps"]["family"].values:
         return ""
     values = along(tree, row)
     if "ideal" not in values["predictor"].values:
         return ""
-    values = values.sel(predictor="ideal", kind="training").dropna("sigma")
-    least, most = (
-        values.isel(sigma=int(values.argmin("sigma"))),
-        values.isel(sigma=int(values.argmax("sigma"))),
-    )
+    values = values.sel(predictor="ideal", kind="training").dropna("sigma").sortby("sigma")
+    near = values["sigma"].values[values.values < 1]
+    where = f"at sigma {', '.join(f'{s:.2g}' for s in near)}" if len(near) else "at no noise level"
     return (
-        f"On noisy training images {row} is nearest the ideal denoiser at sigma "
-        f"{float(least['sigma']):.2g} ({float(least):.2g} of the Wiener filter's squared distance) "
-        f"and farthest at {float(most['sigma']):.2g} ({float(most):.2g})."
+        f"On noisy training images {row} is nearer the ideal denoiser than the Wiener filter "
+        f"{where}."
     )
 
 

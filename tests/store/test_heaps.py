@@ -47,14 +47,16 @@ def test_whole_files_end(cell):
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (1, 2**64 - 16), (0, 2**64 - 24), (3, 2**40)])
-def test_an_object_without_a_next_one_is_refused(cell, index, size):
+def test_an_object_without_a_next_one_is_refused(cell, tmp_path, index, size):
     data = bytearray(cell.read_bytes())
     place = objects(data)[2][0]
     struct.pack_into("<HHIQ", data, place, index, 1, 0, size)
     cell.write_bytes(data)
     assert heaps.endless(cell)
-    with pytest.raises(CorruptCell, match="without end"):
+    with pytest.raises(CorruptCell, match="cannot be read"):
         read_cell(cell)
+    with pytest.raises(InputError, match="no end"):
+        store.collect([cell], tmp_path / "store.zarr", {})
     with pytest.raises(InputError, match=r"no end.*; export them again"):
         store.open_study(cell)
 

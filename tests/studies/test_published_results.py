@@ -105,3 +105,23 @@ def test_the_table_of_strangers_networks_is_that_of_the_readme():
             shown.append(_short(r) + rest)
             assert share.value < -13 or network != "mnist-unet"
         assert line == f"| {name} | {' | '.join(shown)} |"
+
+
+def test_the_table_of_the_arena_is_that_of_the_readme():
+    folder = STUDIES / "arena"
+    tree = archbias.open_study(folder / "fashion_mnist.nc")
+    made, readme = study.figures(folder), (folder / "README.md").read_text(encoding="utf-8")
+    lines = readme.replace("**", "").splitlines()
+    agreement = tree["agreement"].to_dataset()
+    for theory in ("stacked", "sighted, calibrated", "bbels", "patch composites", "ls"):
+        shown = []
+        for row in ("fashion_mnist unet", "fashion_mnist resnet"):
+            one = agreement.sel(family=row, predictor=theory)
+            r, share = (bootstrap(one[k].values) for k in ("r", "explained"))
+            way = made.scaled(tree, row, theory).share["wiener"]
+            shown += [_short(r), *(f"{v.value:.2f}".replace("0.", ".") for v in (share, way))]
+        (line,) = (s for s in lines if s.startswith(f"| `{theory}` | ") and s.count("|") > 6)
+        assert line.endswith(f"| {' | '.join(shown)} |"), (theory, shown)
+    made.weights(tree).canvas.draw()
+    made.crossed.leaderboard(made.standing(tree)).figure.canvas.draw()
+    assert any("stacked is ahead" in s and "in 1 of 1 UNet rows" in s for s in made.findings(tree))
