@@ -36,7 +36,7 @@ import numpy as np
 from archbias.nets.timing import machine
 from archbias.store import commit
 
-BATCH = 300  # damaged files a child
+BATCH = 60  # damaged files a child
 
 
 @dataclass
