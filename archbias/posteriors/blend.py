@@ -49,9 +49,8 @@ if TYPE_CHECKING:
     from ..data import ImageSet
 
 PARTS = (
-    *(Ideal, ES, LS, ELS, BBELS, Graded, Masked, Smoothed, PatchComposite, Golden),
-    Linear,
-)
+    Ideal, ES, LS, ELS, BBELS, Graded, Masked, Smoothed, PatchComposite, Golden, Linear,
+)  # fmt: skip
 MOST = 8  # parts, all of whose subsets are tried
 
 

@@ -24,6 +24,16 @@ OBJECT = struct.Struct("<HH4xQ")
 SIGNATURE, VERSION = b"GCOL", 1
 
 
+def check(path: Path) -> None:
+    """Refuse a file that HDF5 would read for ever.
+
+    Raises:
+        OSError: a list in it has no end.
+    """
+    if endless(path):
+        raise OSError("a list in it has no end")
+
+
 def endless(path: Path) -> bool:
     """Whether a collection of the file has an object after which comes none."""
     if not path.stat().st_size:

@@ -19,9 +19,8 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from . import values
+from . import heaps, values
 from .attributes import plain
-from .heaps import endless
 
 _WRITING = threading.Lock()
 
@@ -114,8 +113,7 @@ def opened(path: Path) -> h5py.File:
     Raises:
         OSError: it is no such file, or HDF5 would not come to its end.
     """
-    if endless(path):
-        raise OSError("a list in it has no end")
+    heaps.check(path)
     return h5py.File(path)
 
 

@@ -14,9 +14,8 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from . import attributes, checksums, versions
+from . import attributes, checksums, heaps, versions
 from .files import unbroken
-from .heaps import endless
 
 DECODING: dict[str, Any] = {"decode_timedelta": xr.coders.CFTimedeltaCoder(decode_via_units=False)}
 
@@ -83,8 +82,7 @@ def _file(path: Path) -> xr.DataTree:
             raise InputError(
                 f"{wanted}, {path} does not match its checksum; export them again"
             ) from None
-        if endless(path):
-            raise ValueError("a list in it has no end")
+        heaps.check(path)
         tree = xr.open_datatree(path, engine="h5netcdf", **DECODING)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         if isinstance(error, InputError):

@@ -170,8 +170,7 @@ def grid(settings: Settings) -> list[Cell]:
 def of_network(known: str, name: str, references: list[Cell], settings: Settings) -> list[Cell]:
     """What it draws, whether it denoises, how far it looks, and who predicts it."""
     pixels = 1600 if known == "faces" else 784
-    made = [(strangers.machine, theory) for theory in strangers.MACHINES]
-    made += [(strangers.fitted, theory) for theory in strangers.FITTED]
+    made = [(strangers.fitted, theory) for theory in strangers.FITTED]
     made += [(strangers.masked, theory) for theory in ("jacobian", "jacobian, moved")]
     predictions = [
         predict(known, name, theory, n, settings, pixels)

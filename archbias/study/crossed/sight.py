@@ -70,7 +70,7 @@ def told_images(spec: Spec, row: Row, work: Work) -> Denoiser | ByLabel:
     them.
     """
     if sees(spec):
-        return cast(Masked, spec).fit(row.images, masks=masks_of(row, work))  # all take them so
+        return cast(Masked, spec).fit(row.images, masks=masks_of(row, work))
     return theory_of(spec, row.images, row.labelled)
 
 

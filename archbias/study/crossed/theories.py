@@ -124,7 +124,7 @@ def fitted(theory: Theory, row: Row, work: Work) -> Denoiser | ByLabel:
     spec = settled(theory, row, work)
     if isinstance(spec, Blend) and theory.parts:
         parts = [fitted(part, row, work) for part in theory.parts.values()]
-        return BlendDenoiser(spec, row.images.shape, {}, parts)
+        return BlendDenoiser(spec, row.images.shape, {}, parts)  # parts may be fitted by label
     return sight.told_images(spec, row, work)
 
 

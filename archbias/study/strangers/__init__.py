@@ -4,28 +4,17 @@ What they need of a study's settings is `Asked`: which network a name is, which 
 which noise levels its networks were trained, and the numbers of seeds and steps.
 
     seen      drawn, healthy, windowed: what it draws, whether it denoises, how far it looks
-    theories  mean_image, reference, machine, fitted, masks, masked: who predicts it
+    theories  mean_image, reference, fitted, masks, masked: who predicts it
     compared  agreement with all of these and with the other networks of the set
 """
 
 from .asked import Asked, draw, start
 from .compare import compared
 from .seen import drawn, healthy, windowed
-from .theories import (
-    FITTED,
-    MACHINES,
-    REFERENCES,
-    fitted,
-    machine,
-    masked,
-    masks,
-    mean_image,
-    reference,
-)
+from .theories import FITTED, REFERENCES, fitted, masked, masks, mean_image, reference
 
 __all__ = [
     "FITTED",
-    "MACHINES",
     "REFERENCES",
     "Asked",
     "compared",
@@ -33,7 +22,6 @@ __all__ = [
     "drawn",
     "fitted",
     "healthy",
-    "machine",
     "masked",
     "masks",
     "mean_image",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -35,18 +34,27 @@ from .. import Cell, Work, cells
 from ..crossed.free import CANDIDATES
 from .asked import FIRST_FIT, Asked, draw, start
 
-MACHINES = {"ls": LS(), "bbels": BBELS()}
 REFERENCES: dict[str, Spec] = {
     "wiener": Linear(),
     "ideal": Ideal(),
     "golden": Golden(),
     "wiener masks": Masked(shared=True),
 }
-# with the setting that is fitted to the network
-FITTED: dict[str, tuple[Spec, str]] = {
-    "smoothed": (Smoothed(), "smoothing"),
-    "patch composites": (PatchComposite(), "size"),
-    "wiener masks, calibrated": (Masked(largest="row", shared=True), "share"),
+# the setting that is fitted to the network, and how
+FITTED: dict[str, tuple[Spec, str, str]] = {
+    "ls": (LS(), "window", "cosine"),
+    "bbels": (BBELS(), "window", "cosine"),
+    "smoothed": (Smoothed(), "smoothing", "least"),
+    "patch composites": (PatchComposite(), "size", "least"),
+    "wiener masks, calibrated": (Masked(largest="row", shared=True), "share", "least"),
+}
+# seconds of a score per image and pixel, from the number of pixels
+COST: dict[str, Callable[[int], float]] = {
+    "ls": lambda pixels: 1.1e-8,
+    "bbels": lambda pixels: 2.8e-10 * pixels,
+    "smoothed": lambda pixels: 5e-9,
+    "patch composites": lambda pixels: 3.2e-11 * pixels,
+    "wiener masks, calibrated": lambda pixels: 3.2e-11 * pixels,
 }
 
 
@@ -73,38 +81,11 @@ def reference(known: str, name: str, n: int, asked: Asked) -> Cell:
     return Cell(f"{known} {name} {n}", run, seconds=3 + wide)
 
 
-def machine(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int) -> Cell:
-    """A score machine whose window follows the network, on seeds that are not judged."""
-
-    def run(work: Work) -> dict[str, xr.Dataset]:
-        images, which = asked.images(known, n), range(FIRST_FIT, FIRST_FIT + asked.fit_seeds)
-        found = calibrate.calibrate(
-            asked.denoiser(name),
-            MACHINES[theory],
-            images,
-            which,
-            windows=[k for k in asked.scales if k <= min(images.shape[1:])],
-            sigmas=asked.sigmas(known, asked.fit_steps),
-            progress=lambda i, n: work.runtime.progress(i, n, f"{name}: scale of {theory}"),
-        )
-        found.apart(range(asked.seeds))
-        schedule = cast(WindowSchedule, found.schedule)
-        denoiser = changed(MACHINES[theory], window=schedule).fit(images)
-        values: dict[str, Sequence[float]] = {"window": schedule.windows}
-        return predictions(denoiser, known, name, f"{theory} {n}", asked, work) | {
-            "calibration": chosen(name, f"{theory} {n}", found.schedule.sigmas, values)
-        }
-
-    score = n * (pixels**2 * 5e-10 if theory == "bbels" else pixels * 2e-8) / 1.8
-    calls = asked.calls(known) + len(asked.scales) * asked.fit_steps * asked.fit_seeds
-    return Cell(f"{name} {theory} {n}", run, seconds=2 + calls * score)
-
-
 def fitted(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int) -> Cell:
-    """A theory with one setting that follows the network, on seeds that are not judged: the least
-    error at each level.
+    """A theory with one setting that follows the network, level by level, on seeds that are not
+    judged.
     """
-    spec, setting = FITTED[theory]
+    spec, setting, protocol = FITTED[theory]
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         images = asked.images(known, n)
@@ -114,24 +95,25 @@ def fitted(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int
             spec,
             images,
             range(FIRST_FIT, FIRST_FIT + asked.fit_seeds),
-            protocol="least",
+            protocol=protocol,
             setting=setting,
             candidates=CANDIDATES.get(setting, sides),
             sigmas=asked.sigmas(known, asked.fit_steps),
             progress=lambda i, n: work.runtime.progress(i, n, f"{name}: {setting} of {theory}"),
         )
         found.apart(range(asked.seeds))
-        schedule = cast(Schedule, found.schedule)
+        schedule, label = found.schedule, f"{theory} {n}"
+        values: Sequence[float] = (
+            schedule.windows if isinstance(schedule, WindowSchedule) else schedule.values
+        )
         denoiser = changed(spec, **{setting: schedule}).fit(images)
-        return predictions(denoiser, known, name, f"{theory} {n}", asked, work) | {
-            "calibration": chosen(
-                name, f"{theory} {n}", schedule.sigmas, {setting: schedule.values}
-            )
+        return predictions(denoiser, known, name, label, asked, work) | {
+            "calibration": chosen(name, label, schedule.sigmas, {setting: values})
         }
 
-    score = n * pixels * (5e-9 if theory == "smoothed" else pixels * 3.2e-11)
     calls = asked.calls(known) + len(asked.scales) * asked.fit_steps * asked.fit_seeds
-    return Cell(f"{name} {theory} {n}", run, seconds=2 + calls * score)
+    seconds = 2 + calls * n * pixels * COST[theory](pixels)
+    return Cell(f"{name} {theory} {n}", run, seconds=seconds)
 
 
 def masks(known: str, name: str, asked: Asked, pixels: int) -> Cell:
