@@ -38,6 +38,15 @@ def _networks() -> dict[str, Spec]:
     }
 
 
+def _longer(steps: int) -> dict[str, Spec]:
+    """The same networks, all trained for so many steps."""
+    found = {}
+    for name, spec in _networks().items():
+        assert isinstance(spec, (ResNet, UNet))
+        found[name] = replace(spec, train=replace(spec.train, steps=steps))
+    return found
+
+
 def _unet(**changes: str) -> UNet:
     """The UNet of Kamb & Ganguli with the training of their ResNet: 64, 128 and 256 channels,
     predicting the noise.
@@ -194,6 +203,15 @@ STUDY = Study(
             "part_seeds": 3,
         },
         "laptop": {},
+        "overnight": {
+            "sets": ("cifar10",),
+            "cifar10": Images(name="cifar10", n=20_000),
+            "rows": ("cifar10 unet", "cifar10 unet, attention", "cifar10 resnet"),
+            "families": _longer(15_000),
+            "seeds": 64,
+            "held_out": 0,
+            "scales": ("cosine", "published"),
+        },
         "paper": {
             "celeba": Images(name="celeba", n=50_000, size=32),
             "cifar10": Images(name="cifar10", n=49_900, size=32),

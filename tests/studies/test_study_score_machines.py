@@ -68,6 +68,10 @@ def test_settings_choose_sets_and_say_what_is_missing(asked, tmp_path):
         "celeba unet bbels, published",
         "mnist unet, circular els, held-out",
     } <= everything
+    longer = asked.configure("overnight")
+    assert [(str(r), r.images_of.n, r.maker.train.steps, r.labelled) for r in longer.chosen()] == [
+        (f"cifar10 {net}", 20_000, 15_000, True) for net in ("unet", "unet, attention", "resnet")
+    ]
     for wrong, said in (
         ({"rows": "celeba renset"}, "SET NETWORK"),
         ({"data": "mnist"}, "own settings"),
