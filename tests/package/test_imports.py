@@ -120,6 +120,7 @@ def inception(_):
 def notebook(_):
     from archbias.exploring import widget
 
+    widget.kind.cache_clear()  # another test may have shown one
     widget.shown({})
 
 
