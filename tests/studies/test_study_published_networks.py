@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import paper_page
 import pytest
-import torch
 
 import archbias
-from archbias import networks, noise, plots, seeds, study
+from archbias import networks, plots, study
 from archbias.errors import InputError
 from archbias.study.strangers import theories
 
@@ -95,25 +94,6 @@ def test_the_laptop_preset_is_what_it_says():
 
 def test_no_seed_is_judged_that_was_fitted_on():
     assert study.load(FOLDER).settings.seeds < theories.FIRST_FIT
-
-
-def test_a_setting_is_followed_along_the_networks_own_path():
-    """A network that is one of the candidates is found at every level."""
-    images = archbias.load("fashion_mnist", n=20, size=8)
-
-    def make(strength):
-        lam = strength * images.images.double().var()
-        from archbias.regressions.linear import Linear
-
-        fitted = Linear().fit(images)
-        return lambda y, s: fitted(y, s) * lam.to(y)
-
-    sigmas = noise.cosine(4)
-    first = seeds.normal(range(2), images.shape)
-    with torch.no_grad():
-        found = theories.followed(make(0.5), make, (0.25, 0.5, 1.0), first, sigmas)
-    assert set(found.values) == {0.5}
-    assert list(found.sigmas) == sorted(sigmas[:-1].tolist())
 
 
 def test_a_set_is_sampled_where_all_its_networks_were_trained():

@@ -7,18 +7,17 @@ masks are, how far sources move) is fitted on its own trajectories from seeds th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-import torch
 import xarray as xr
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from ...data import ImageSet
 from ...denoise import Denoiser, Spec, changed
 from ...posteriors import calibrate, measured
+from ...posteriors.coordinates import calibrate_all
 from ...posteriors.golden import Golden
 from ...posteriors.ideal import Ideal
 from ...posteriors.levels import Schedule
@@ -32,7 +31,7 @@ from ...regressions.linear import Linear
 from ...store import about, replacing
 from .. import Cell, Work, cells
 from ..crossed.free import CANDIDATES
-from .asked import FIRST_FIT, Asked, draw, start
+from .asked import FIRST_FIT, Asked, draw
 
 REFERENCES: dict[str, Spec] = {
     "wiener": Linear(),
@@ -149,62 +148,43 @@ def masked(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int
     """Soft masks of the network's own Jacobian; how soft, and how far sources move, is fitted on
     seeds that are not judged.
     """
-    spreads = asked.spreads if "moved" in theory else (0.0,)
+    free = {"power": asked.powers} | ({"rho": asked.spreads} if "moved" in theory else {})
 
     def run(work: Work) -> dict[str, xr.Dataset]:
-        images, network = asked.images(known, n), asked.denoiser(name)
+        images, label = asked.images(known, n), f"{theory} {n}"
         kept = load_file(_mask_file(work, name))
         energies = Masks(kept["sigmas"], kept["energy"], images.shape)
-
-        def make(power: float | Schedule, rho: float | Schedule) -> Denoiser:
-            spec = Masked(mask="jacobian", shared=True, power=power, rho=rho)
-            return spec.fit(images, masks=energies)
-
-        sigmas = asked.sigmas(known, asked.fit_steps)
-        which = range(FIRST_FIT, FIRST_FIT + asked.fit_seeds)
-        first = start(known, asked, which)
-        power = followed(network, lambda b: make(b, 0.0), asked.powers, first, sigmas)
-        work.runtime.progress(1, 3, f"{name}: power of its masks")
-        rho: float | Schedule = 0.0
-        values: dict[str, Sequence[float]] = {"power": power.values}
-        if len(spreads) > 1:
-            rho = followed(network, lambda r: make(power, r), spreads, first, sigmas)
-            values["rho"] = rho.values
-        return predictions(make(power, rho), known, name, f"{theory} {n}", asked, work) | {
-            "calibration": chosen(name, f"{theory} {n}", power.sigmas, values)
+        found = calibrate_all(
+            asked.denoiser(name),
+            Masked(mask="jacobian", shared=True, rho=0.0),
+            images,
+            range(FIRST_FIT, FIRST_FIT + asked.fit_seeds),
+            free,
+            sigmas=asked.sigmas(known, asked.fit_steps),
+            fit=lambda spec: cast(Masked, spec).fit(images, masks=energies),
+            progress=lambda i, n: work.runtime.progress(i, n, f"{name}: settings of {theory}"),
+        )
+        found.apart(range(asked.seeds))
+        denoiser = cast(Masked, found.spec).fit(images, masks=energies)
+        schedules = {k: cast(Schedule, getattr(found.spec, k)) for k in free}
+        return predictions(denoiser, known, name, label, asked, work) | {
+            "calibration": chosen(
+                name,
+                label,
+                schedules["power"].sigmas,
+                {k: v.values for k, v in schedules.items()},
+            )
         }
 
     moves = 9 if "moved" in theory else 1
     score = moves * n * pixels**2 * 3.2e-11
-    fitted = asked.fit_steps * asked.fit_seeds * (len(asked.powers) / moves + len(spreads))
+    tried = len(asked.powers) / moves + len(asked.spreads) * (moves > 1)
     return Cell(
         f"{name} {theory} {n}",
         run,
         after=(f"{name} masks",),
-        seconds=5 + (asked.calls(known) + fitted) * score,
+        seconds=5 + (asked.calls(known) + asked.fit_steps * asked.fit_seeds * tried) * score,
     )
-
-
-def followed(
-    network: Denoiser,
-    make: Callable[[float], Denoiser],
-    candidates: Sequence[float],
-    first: Tensor,
-    sigmas: Tensor,
-) -> Schedule:
-    """The candidate whose theory is nearest to the network at each level, along its own
-    trajectories.
-    """
-    theories = [make(c) for c in candidates]
-    y, values = first * sigmas[0], []
-    with torch.no_grad():
-        for sigma, after in pairwise(sigmas.tolist()):
-            target = network(y, sigma)
-            errors = [float((t(y, sigma) - target).square().mean()) for t in theories]
-            values.append(candidates[int(np.argmin(errors))])
-            y = target + (after / sigma) * (y - target)
-    levels = sigmas[:-1].flip(0).tolist()
-    return Schedule(tuple(levels), tuple(values[::-1]), f"calibrated: error, {len(first)} seeds")
 
 
 def predictions(
