@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,10 +184,11 @@ def _replay(
                 "told, for example --set data.root=DIR"
             )
         settings = changed(settings, key, value)
-    networks = _networks(settings, study)
-    hashes, absent = _at_hand(settings, {of for _, of in networks.values()}, tree)
+    networks, images = _networks(settings, study)
+    hashes, absent = _at_hand(images, tree)
     if isinstance(settings, Crossed):
-        settings = replace(settings, sets=tuple(s for s in settings.sets if s in hashes))
+        here = tuple(name for name, of in networks.items() if of in hashes)
+        settings = replace(settings, rows=here)
     plan = study.plan(settings) if hashes else []
     there = {
         c.name
@@ -196,7 +197,7 @@ def _replay(
         and shipped.find(c.trains, hashes[_set_of(networks, c.name)]) is not None
     }
     left = {}
-    for name, (_, of) in networks.items():
+    for name, of in networks.items():
         if of in absent:
             left[name] = absent[of]
         elif name not in there:
@@ -211,18 +212,20 @@ def _replay(
     )
 
 
-def _networks(settings: Any, study: Study) -> dict[str, tuple[str, str]]:
-    """The networks of a study: cell -> (label, field of its images)."""
+def _networks(settings: Any, study: Study) -> tuple[dict[str, str], dict[str, Images]]:
+    """The networks of a study: cell -> label of its images; and these images by label."""
     if isinstance(settings, Crossed):
-        return {str(row): (str(row), row.set) for row in settings.chosen()}
-    return {c.name: (c.name, "data") for c in study.plan(settings) if c.trains is not None}
+        rows = settings.chosen()
+        return {str(row): row.set for row in rows}, {row.set: row.images_of for row in rows}
+    cells = [c.name for c in study.plan(settings) if c.trains is not None]
+    return dict.fromkeys(cells, "data"), {"data": settings.data} if cells else {}
 
 
-def _set_of(networks: dict[str, tuple[str, str]], cell: str) -> str:
-    """The field of the images of a cell that trains."""
+def _set_of(networks: dict[str, str], cell: str) -> str:
+    """The label of the images of a cell that trains."""
     if cell in networks:
-        return networks[cell][1]
-    return next(of for name, (_, of) in networks.items() if _belongs(cell, name))
+        return networks[cell]
+    return next(of for name, of in networks.items() if _belongs(cell, name))
 
 
 def _belongs(cell: str, row: str) -> bool:
@@ -234,30 +237,27 @@ def _asked(cell: str, rows: Sequence[str]) -> bool:
     return not rows or any(_belongs(cell, row) for row in rows)
 
 
-def _at_hand(settings: Any, wanted: set[str], tree: Any) -> tuple[dict[str, str], dict[str, str]]:
-    """(sha256 of the images by field, why the others are not there by field)."""
+def _at_hand(wanted: dict[str, Images], tree: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """(sha256 of the images by label, why the others are not there by label)."""
     hashes, absent = {}, {}
     published = _hashes(tree)
-    for f in fields(settings):
-        images = getattr(settings, f.name)
-        if not isinstance(images, Images) or f.name not in wanted:
-            continue
+    for label, images in wanted.items():
         try:
             loaded = images.load()
         except InputError:
-            absent[f.name] = f"needs {data.catalogue.named(images.name).summary.partition(',')[0]}"
+            absent[label] = f"needs {data.catalogue.named(images.name).summary.partition(',')[0]}"
             continue
-        if published.get(f.name, loaded.hash) != loaded.hash:
+        if published.get(label, loaded.hash) != loaded.hash:
             raise InputError(
                 f"the published numbers are of other images of {images.name}, sha256 "
-                f"{published[f.name][:12]}, got {loaded.hash[:12]}; give those images"
+                f"{published[label][:12]}, got {loaded.hash[:12]}; give those images"
             )
-        hashes[f.name] = loaded.hash
+        hashes[label] = loaded.hash
     return hashes, absent
 
 
 def _hashes(tree: Any) -> dict[str, str]:
-    """sha256 of the published images by field of the settings."""
+    """sha256 of the published images by label."""
     if "images" in tree.attrs:
         return {"data": json.loads(tree.attrs["images"])["hash"]}
     if "rows" not in tree.children:

@@ -14,6 +14,7 @@ from archbias.plots import crossed
 from archbias.plots.styles import new_figure
 from archbias.posteriors.windows import SCHEDULES
 from archbias.report import words
+from archbias.study.crossed.rows import numbered
 
 SETS = {"mnist": "MNIST", "cifar10": "CIFAR10", "fashion_mnist": "FashionMNIST", "celeba": "CelebA"}
 NETWORKS = {
@@ -57,6 +58,7 @@ CAPTIONS = {
     ),
     "collapse": "A window held fixed while the noise falls makes beliefs certain early.",
     "parts": "Garments by how many separate parts they have.",
+    "number": "r of the networks' samples with every prediction, by the number of training images.",
     "attention": (
         "r of the network's samples with bbELS inside and outside the object, without and "
         "with attention."
@@ -69,8 +71,8 @@ PAPER = {"machines": 2, "wall": 2, "agreement": 1}
 def figures(tree: xr.DataTree) -> dict:
     """Those whose cells are in the store."""
     made: dict[str, Figure] = {}
-    for number, (row, known, network) in enumerate(crossed.rows_of(tree)):
-        suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if number else ""
+    for place, (row, known, network) in enumerate(crossed.rows_of(tree)):
+        suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if place else ""
         made[f"wall{suffix}"] = wall(tree, known, network)
         made[f"machines{suffix}"] = wall(tree, known, network, copies=False)
         if "mosaic" in tree and row in tree["mosaic"]["family"].values:
@@ -82,6 +84,8 @@ def figures(tree: xr.DataTree) -> dict:
         "parts": ("parts", parts),
     }
     made |= {name: draw(tree) for name, (group, draw) in drawn.items() if group in tree.children}
+    if by_number(tree):
+        made["number"] = number(tree)
     return made | {
         f"attention-{known}": attention(tree, known, plain, other)
         for known, plain, other in attending(tree)
@@ -137,7 +141,7 @@ def windows(tree: xr.DataTree, row: str, known: str, network: str, machine: str)
         held = tree["held_out"]["choice"].sel(machine=machine, drop=True)
         if known in held["set"].values and np.isfinite(held.sel(set=known).values).any():
             parts.append(held.sel(set=known, drop=True).expand_dims(family=["held-out images"]))
-    if (name := f"{known}-{network}") in SCHEDULES:
+    if (name := f"{numbered(known)[0]}-{network}") in SCHEDULES:
         values = [float(SCHEDULES[name](s)) for s in lines["sigma"].values]
         published = xr.DataArray(values, {"sigma": lines["sigma"]}, "sigma")
         published = published.broadcast_like(lines.isel(family=0, drop=True))
@@ -149,7 +153,9 @@ def windows(tree: xr.DataTree, row: str, known: str, network: str, machine: str)
 
 
 def title(known: str, network: str) -> str:
-    return f"{SETS.get(known, known)} {NETWORKS.get(network, network)}"
+    base, n = numbered(known)
+    of = f", N = {n}" if n else ""
+    return f"{SETS.get(base, base)} {NETWORKS.get(network, network)}{of}"
 
 
 def collapse(tree: xr.DataTree) -> Figure:
@@ -245,10 +251,49 @@ def parts(tree: xr.DataTree) -> Figure:
     return plots.excess_parts(counted.sel(family=row), pictures, KINDS, USUAL)
 
 
+def by_number(tree: xr.DataTree) -> dict[str, dict[int, str]]:
+    """Networks that were trained on several numbers of images of a set: name -> {N: row}."""
+    found: dict[str, dict[int, str]] = {}
+    for row, known, network in crossed.rows_of(tree):
+        n = int(tree["rows"]["n"].sel(family=row))
+        found.setdefault(title(numbered(known)[0], network), {})[n] = row
+    return {name: dict(sorted(ways.items())) for name, ways in found.items() if len(ways) > 1}
+
+
+def number(tree: xr.DataTree) -> Figure:
+    """Median r of a network's samples with every prediction against the number of its images, a
+    panel a network.
+    """
+    names = {"machine": "its machine", "ls": "LS", "wiener": "Wiener", "ideal": "IS"}
+    names |= {"replicate": "retrained"}
+    colors = plots.palette("bbels" if p == "machine" else p for p in names)
+    found, r = by_number(tree), tree["agreement"]["r"]
+    figure = new_figure(inches=2.4)
+    panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
+    for axes, (name, ways) in zip(panels, found.items(), strict=True):
+        for predictor, label in names.items():
+            ends = []
+            for row in ways.values():
+                machine = str(tree["rows"]["machine"].sel(family=row).values)
+                of = machine if predictor == "machine" else predictor
+                ends.append(bootstrap(r.sel(family=row, predictor=of).values))
+            x, color = list(ways), colors["bbels" if predictor == "machine" else predictor]
+            axes.plot(x, [e.value for e in ends], "o-", markersize=3, color=color, label=label)
+            low, high = [e.low for e in ends], [e.high for e in ends]
+            axes.fill_between(x, low, high, color=color, alpha=0.15)
+        axes.set(xscale="log", title=name, xlabel="training images")
+        axes.set_xticks(list(ways), [str(n) for n in ways], fontsize="small")
+        axes.xaxis.set_minor_formatter("")
+    panels[0].set_ylabel("median r")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize="x-small", ncols=len(names), loc="outside lower center")
+    return figure
+
+
 def attending(tree: xr.DataTree) -> Iterator[tuple[str, str, str]]:
     """(set, network, the same with attention) where both were compared."""
     rows = {row for row, _, _ in crossed.rows_of(tree)}
-    for known in SETS:
+    for known in dict.fromkeys(known for _, known, _ in crossed.rows_of(tree)):
         if {f"{known} unet", f"{known} unet, attention"} <= rows and "regions" in tree.children:
             yield known, "unet", "unet, attention"
 
@@ -282,7 +327,29 @@ def findings(tree: xr.DataTree) -> list[str]:
         f"The score machine of the network's border (ELS for circular padding, bbELS for zeros) "
         f"predicts best in {first} of {len(rows)} rows."
     )
-    return [*words.toy(tree), head, *(words.predicted(tree, row) for row in rows)]
+    return [
+        *words.toy(tree),
+        head,
+        *(words.predicted(tree, row) for row in rows),
+        *(grown(tree, name, ways) for name, ways in by_number(tree).items()),
+    ]
+
+
+def grown(tree: xr.DataTree, name: str, ways: dict[int, str]) -> str:
+    """How agreement with the machine changes with the number of images, seed by seed."""
+    few, many = min(ways), max(ways)
+    machine = str(tree["rows"]["machine"].sel(family=ways[few]).values)
+    r = tree["agreement"]["r"]
+    ends = [r.sel(family=ways[n], predictor=machine).values for n in (few, many)]
+    tops = [bootstrap(r.sel(family=ways[n], predictor="replicate").values) for n in (few, many)]
+    change = bootstrap(ends[1] - ends[0])
+    verb = "rises" if change.low > 0 else "falls" if change.high < 0 else "stays"
+    return (
+        f"{name}: from N = {few} to {many} agreement with {machine} {verb}, r "
+        f"{bootstrap(ends[0]):.2f} and {bootstrap(ends[1]):.2f} (difference seed by seed "
+        f"{change:.2f}), where retrained networks have {tops[0].value:.2f} and "
+        f"{tops[1].value:.2f}."
+    )
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:
@@ -301,8 +368,9 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
     wanted += [pair for pair in ran if pair not in wanted]
     rows = []
     for known, network in wanted:
-        theirs = THEIRS.get((known, network), ("", "", ""))
-        about = {"set": SETS.get(known, known), "network": NETWORKS.get(network, network)}
+        base = numbered(known)[0]
+        theirs = THEIRS.get((base, network), ("", "", ""))
+        about = {"set": SETS.get(base, base), "network": NETWORKS.get(network, network)}
         about |= {
             f"theirs {m}": f"{r:.2f}" if r else DASH
             for m, r in zip(("ELS", "LS", "IS"), theirs, strict=True)

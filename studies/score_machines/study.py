@@ -146,7 +146,7 @@ def extra_cells(row: Row, settings: Settings, first: bool) -> list[Cell]:
     if first and settings.fixed:
         count, levels = settings.collapse_seeds, settings.collapse_levels
         made.append(sources.collapsed(row, theory, settings.fixed, count=count, levels=levels))
-    if row.set == "fashion_mnist" and row.labelled and settings.kinds:
+    if row.base == "fashion_mnist" and row.labelled and settings.kinds:
         made.append(parts.counted(row, theory, settings.kinds, settings.part_seeds))
     return made
 
@@ -205,8 +205,11 @@ STUDY = Study(
         "laptop": {},
         "overnight": {
             "sets": ("cifar10",),
-            "cifar10": Images(name="cifar10", n=20_000),
-            "rows": ("cifar10 unet", "cifar10 unet, attention", "cifar10 resnet"),
+            "rows": tuple(
+                f"cifar10-{n} {net}"
+                for n in (20_000, 5000, 1000)
+                for net in ("unet", "unet, attention", "resnet")
+            ),
             "families": _longer(15_000),
             "seeds": 64,
             "held_out": 0,

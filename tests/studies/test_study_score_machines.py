@@ -68,10 +68,16 @@ def test_settings_choose_sets_and_say_what_is_missing(asked, tmp_path):
         "celeba unet bbels, published",
         "mnist unet, circular els, held-out",
     } <= everything
-    longer = asked.configure("overnight")
+    longer = asked.configure("overnight", {"cifar10.root": "p"})
     assert [(str(r), r.images_of.n, r.maker.train.steps, r.labelled) for r in longer.chosen()] == [
-        (f"cifar10 {net}", 20_000, 15_000, True) for net in ("unet", "unet, attention", "resnet")
+        (f"cifar10-{n} {net}", n, 15_000, True)
+        for n in (20_000, 5000, 1000)
+        for net in ("unet", "unet, attention", "resnet")
     ]
+    assert all(r.images_of.root == "p" for r in longer.chosen())
+    assert {"cifar10-5000 resnet bbels, published", "cifar10-1000 unet collapse"} <= {
+        c.name for c in asked.plan(longer)
+    }
     for wrong, said in (
         ({"rows": "celeba renset"}, "SET NETWORK"),
         ({"data": "mnist"}, "own settings"),
@@ -233,3 +239,27 @@ def test_figures_and_summary(ran, asked, tmp_path):
     assert table.loc["FashionMNIST", "ResNet, circular"]["theirs ELS"] == made.DASH
     assert len(made.THEIRS) == 11
     assert settings.families.keys() >= {"resnet", "unet"}
+
+
+@pytest.mark.slow
+def test_a_network_on_more_images_of_a_set_is_a_row_of_its_own(asked, tmp_path):
+    few, many = "fashion_mnist resnet", "fashion_mnist-60 resnet"
+    changes = {"rows": (few, many), "scales": "cosine", "fixed": (), "kinds": (), "seeds": 4}
+    settings = asked.configure("toy", changes)
+    assert not study.run(asked, settings, tmp_path / "run").failed
+    tree, made = archbias.open_study(tmp_path / "run"), study.figures(FOLDER)
+    n = tree["rows"]["n"].to_series().to_dict()
+    assert n == {few: 40, many: 60}
+    r = tree["agreement"]["r"].sel(predictor="bbels")
+    change = np.median(r.sel(family=many) - r.sel(family=few))
+    (said,) = (s for s in made.findings(tree) if "from N = 40 to 60" in s)
+    assert f"(difference seed by seed {change:.2f} [" in said
+    (axes,) = made.figures(tree)["number"].axes
+    line = next(one for one in axes.lines if one.get_label() == "its machine")
+    assert line.get_xdata().tolist() == [40, 60]
+    medians = [float(r.sel(family=row).median()) for row in (few, many)]
+    np.testing.assert_allclose(line.get_ydata(), medians)
+    assert made.title("fashion_mnist-60", "resnet") == "FashionMNIST ResNet, zeros, N = 60"
+    assert len(made.summary(tree).query("network == 'ResNet, zeros'").query("N != '–'")) == 2
+    with pytest.raises(InputError, match="SET NETWORK"):
+        asked.plan(asked.configure("toy", {"rows": "fashion-60 resnet"}))

@@ -47,7 +47,8 @@ class Maker(Protocol):
 class Row:
     """One network on one image set, judged on seeds 0, 1, ...
 
-    set: name of the image set; "" where the study has one only. network: its label.
+    set: label of the image set, "cifar10", or with another number of its images "cifar10-5000"; ""
+        where the study has one only. network: its label.
     maker: what gives the network.
     images_of: the training images, of network and theories alike.
     labelled: network and theories are told the label; seed s has the label number s mod (number of
@@ -70,6 +71,11 @@ class Row:
 
     def __str__(self) -> str:
         return f"{self.set} {self.network}" if self.set else self.network
+
+    @property
+    def base(self) -> str:
+        """Its image set, whatever the number of images."""
+        return numbered(self.set)[0]
 
     def cell(self, what: str) -> str:
         """The name of a cell of this row."""
@@ -134,6 +140,12 @@ class Row:
         else:
             one = cells.dataset("prediction", x, family=self.network, predictor=name)
         return {self.group("predictions"): one}
+
+
+def numbered(label: str) -> tuple[str, int | None]:
+    """(set, number of images) of an image set's label: "cifar10-5000" tells both."""
+    base, _, n = label.rpartition("-")
+    return (base, int(n)) if base and n.isdecimal() else (label, None)
 
 
 def labels_of(images: ImageSet, which: Iterable[int]) -> Tensor:

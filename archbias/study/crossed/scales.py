@@ -60,7 +60,7 @@ class Fit:
 
 def publication(row: Row) -> str:
     """The name of the row's published windows, in SCHEDULES where there are any."""
-    return f"{row.set}-{row.network}"
+    return f"{row.base}-{row.network}"
 
 
 def calibrated(row: Row, machine: str, fit: Fit) -> Cell:

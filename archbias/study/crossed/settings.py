@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from ...denoise import changed
 from ...errors import InputError
 from .. import Images, cells
-from .rows import Row
+from .rows import Row, numbered
 from .scales import Fit
 
 SETS = ("celeba", "fashion_mnist", "mnist", "cifar10")
@@ -16,7 +16,7 @@ SETS = ("celeba", "fashion_mnist", "mnist", "cifar10")
 @dataclass(frozen=True, kw_only=True)
 class Settings(cells.Settings):
     """A row is an image set and a network, "celeba resnet": trained, calibrated, predicted,
-    compared.
+    compared. "celeba-5000 resnet" is the same with 5000 images of that set.
 
     sets: those at hand; rows of others are left out.
     celeba, cifar10, mnist, fashion_mnist: the training images of each (`--set celeba.root=FOLDER`);
@@ -68,12 +68,14 @@ class Settings(cells.Settings):
                 f"sets are of {', '.join(sorted(known))}, got {self.sets}; choose of those"
             )
         rows = [self.row(name) for name in self.rows]
-        return [row for row in rows if row.set in self.sets]
+        return [row for row in rows if row.base in self.sets]
 
     def row(self, name: str) -> Row:
-        """The row of a name, "SET NETWORK"."""
-        known, network = name.partition(" ")[::2]
-        if not isinstance(getattr(self, known, None), Images) or network not in self.families:
+        """The row of a name, "SET NETWORK" or "SET-N NETWORK"."""
+        label, network = name.partition(" ")[::2]
+        known, n = numbered(label)
+        images = getattr(self, known, None)
+        if not isinstance(images, Images) or network not in self.families:
             raise InputError(
                 "a row is SET NETWORK with a network of `families` "
                 f"({', '.join(self.families)}), got {name!r}; for example rows='celeba resnet'"
@@ -82,10 +84,10 @@ class Settings(cells.Settings):
         if maker.trained:
             maker = changed(maker, class_labels=labelled)
         return Row(
-            set=known,
+            set=label,
             network=network,
             maker=maker,
-            images_of=getattr(self, known),
+            images_of=images if n is None else replace(images, n=n),
             labelled=labelled,
             seeds=self.seeds,
             steps=self.steps,
