@@ -76,6 +76,21 @@ def dot(label: str, color: str) -> Line2D:
     )
 
 
+def band(
+    axes: Axes, x: Sequence[float], values: Sequence[np.ndarray], *, color: str, label: str = ""
+) -> None:
+    """Medians against a number, a line with a dot each, their intervals shaded.
+
+    Args:
+        x: (K,) increasing. values: K arrays, one value per seed; NaN is left out.
+        label: in the legend; none without it.
+    """
+    ends = [bootstrap(np.asarray(v, float)) for v in values]
+    middle = [e.value for e in ends]
+    axes.plot(x, middle, "o-", markersize=3, color=color, label=label or None)
+    axes.fill_between(x, [e.low for e in ends], [e.high for e in ends], color=color, alpha=0.15)
+
+
 def _ends(values: np.ndarray) -> tuple[float, float]:
     found = bootstrap(values)
     return found.low, found.high

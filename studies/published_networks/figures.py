@@ -13,6 +13,7 @@ from archbias import plots
 from archbias.metrics import compare
 from archbias.metrics.health import Errors
 from archbias.metrics.intervals import bootstrap
+from archbias.plots.intervals import band
 from archbias.plots.styles import new_figure
 
 FLOOR, ANOTHER, OTHER = "mean image", "another seed", "another network"
@@ -151,12 +152,8 @@ def counts(tree: xr.DataTree) -> Figure:
             found = sorted(
                 (n, p) for p in predictors(tree, name) for t, n in [told(p)] if t == theory
             )
-            ends = [bootstrap(values(tree, name, p)) for _, p in found]
-            x = [n for n, _ in found]
-            axes.plot(x, [e.value for e in ends], "o-", markersize=3, color=colors[theory])
-            axes.fill_between(
-                x, [e.low for e in ends], [e.high for e in ends], color=colors[theory], alpha=0.15
-            )
+            heights = [values(tree, name, p) for _, p in found]
+            band(axes, [n for n, _ in found], heights, color=colors[theory])
         if ceiling := other(tree, name):
             middle = float(np.nanmedian(values(tree, name, ceiling)))
             axes.axhline(middle, color="0.5", linestyle="--", linewidth=0.8)

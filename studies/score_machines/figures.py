@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from archbias import plots
 from archbias.metrics.intervals import bootstrap
 from archbias.plots import crossed
+from archbias.plots.intervals import band
 from archbias.plots.styles import new_figure
 from archbias.posteriors.windows import SCHEDULES
 from archbias.report import words
-from archbias.study.crossed.rows import numbered
+from archbias.study.crossed import numbered
 
 SETS = {"mnist": "MNIST", "cifar10": "CIFAR10", "fashion_mnist": "FashionMNIST", "celeba": "CelebA"}
 NETWORKS = {
@@ -272,15 +273,13 @@ def number(tree: xr.DataTree) -> Figure:
     panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
     for axes, (name, ways) in zip(panels, found.items(), strict=True):
         for predictor, label in names.items():
-            ends = []
+            values = []
             for row in ways.values():
                 machine = str(tree["rows"]["machine"].sel(family=row).values)
                 of = machine if predictor == "machine" else predictor
-                ends.append(bootstrap(r.sel(family=row, predictor=of).values))
-            x, color = list(ways), colors["bbels" if predictor == "machine" else predictor]
-            axes.plot(x, [e.value for e in ends], "o-", markersize=3, color=color, label=label)
-            low, high = [e.low for e in ends], [e.high for e in ends]
-            axes.fill_between(x, low, high, color=color, alpha=0.15)
+                values.append(r.sel(family=row, predictor=of).values)
+            color = colors["bbels" if predictor == "machine" else predictor]
+            band(axes, list(ways), values, color=color, label=label)
         axes.set(xscale="log", title=name, xlabel="training images")
         axes.set_xticks(list(ways), [str(n) for n in ways], fontsize="small")
         axes.xaxis.set_minor_formatter("")
@@ -343,7 +342,7 @@ def grown(tree: xr.DataTree, name: str, ways: dict[int, str]) -> str:
     ends = [r.sel(family=ways[n], predictor=machine).values for n in (few, many)]
     tops = [bootstrap(r.sel(family=ways[n], predictor="replicate").values) for n in (few, many)]
     change = bootstrap(ends[1] - ends[0])
-    verb = "rises" if change.low > 0 else "falls" if change.high < 0 else "stays"
+    verb = "rises" if change.low > 0 else "falls" if change.high < 0 else "is not told apart"
     return (
         f"{name}: from N = {few} to {many} agreement with {machine} {verb}, r "
         f"{bootstrap(ends[0]):.2f} and {bootstrap(ends[1]):.2f} (difference seed by seed "

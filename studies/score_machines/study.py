@@ -38,15 +38,6 @@ def _networks() -> dict[str, Spec]:
     }
 
 
-def _longer(steps: int) -> dict[str, Spec]:
-    """The same networks, all trained for so many steps."""
-    found = {}
-    for name, spec in _networks().items():
-        assert isinstance(spec, (ResNet, UNet))
-        found[name] = replace(spec, train=replace(spec.train, steps=steps))
-    return found
-
-
 def _unet(**changes: str) -> UNet:
     """The UNet of Kamb & Ganguli with the training of their ResNet: 64, 128 and 256 channels,
     predicting the noise.
@@ -210,7 +201,9 @@ STUDY = Study(
                 for n in (20_000, 5000, 1000)
                 for net in ("unet", "unet, attention", "resnet")
             ),
-            "families": _longer(15_000),
+            "families.unet.train.steps": 15_000,
+            "families.unet, attention.train.steps": 15_000,
+            "families.resnet.train.steps": 15_000,
             "seeds": 64,
             "held_out": 0,
             "scales": ("cosine", "published"),

@@ -20,6 +20,7 @@ from archbias import plots
 from archbias.errors import InputError
 from archbias.metrics import compare
 from archbias.plots import colors
+from archbias.plots.intervals import band
 
 
 @pytest.fixture(scope="module")
@@ -583,3 +584,16 @@ def test_a_page_of_two_columns_takes_figures_of_both_widths(store):
             assert plots.page_width(1.35) == pytest.approx(inches)
     with pytest.raises(InputError, match="icml or cvpr"), plots.style("paper", "neurips", 2):
         pass
+
+
+def test_a_band_is_the_median_with_its_interval_whatever_is_missing():
+    axes = Figure().subplots()
+    values = [np.array([1.0, 2.0, np.nan, 6.0]), np.array([4.0, 4.0, 4.0, 4.0])]
+    band(axes, [10, 100], values, color="black")
+    (line,) = axes.lines
+    assert line.get_ydata().tolist() == [2, 4]
+    assert not axes.get_legend_handles_labels()[1]
+    shaded = axes.collections[0].get_paths()[0].vertices
+    first = shaded[shaded[:, 0] == 10, 1]
+    assert 1 <= first.min() <= 2 <= first.max() <= 6
+    assert set(shaded[shaded[:, 0] == 100, 1]) == {4}

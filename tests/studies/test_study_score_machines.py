@@ -261,5 +261,13 @@ def test_a_network_on_more_images_of_a_set_is_a_row_of_its_own(asked, tmp_path):
     np.testing.assert_allclose(line.get_ydata(), medians)
     assert made.title("fashion_mnist-60", "resnet") == "FashionMNIST ResNet, zeros, N = 60"
     assert len(made.summary(tree).query("network == 'ResNet, zeros'").query("N != '–'")) == 2
-    with pytest.raises(InputError, match="SET NETWORK"):
+    with pytest.raises(InputError, match="SET-N NETWORK"):
         asked.plan(asked.configure("toy", {"rows": "fashion-60 resnet"}))
+    noise_of = [0.1, -0.1, 0.1, -0.1]
+    for shift, word in ((0.2, "rises"), (-0.2, "falls"), (0, "is not told apart")):
+        other = tree.copy(deep=True)
+        values = other["agreement"]["r"]
+        own = values.loc[{"family": few, "predictor": "bbels"}]
+        values.loc[{"family": many, "predictor": "bbels"}] = own + shift + noise_of
+        (said,) = (s for s in made.findings(other) if "from N = 40 to 60" in s)
+        assert f"agreement with bbels {word}, r " in said

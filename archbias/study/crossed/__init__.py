@@ -29,7 +29,7 @@ from .predictions import (
     predictions_of,
     reference,
 )
-from .rows import ByLabel, Maker, Row, labels_of, theory_of
+from .rows import ByLabel, Maker, Row, labels_of, numbered, theory_of
 from .scales import Fit, calibrated, held_out, publication
 from .settings import Settings
 from .sight import measured
@@ -64,6 +64,7 @@ __all__ = [
     "labels_of",
     "measured",
     "network",
+    "numbered",
     "pairs",
     "predicted",
     "predictions_of",

@@ -143,7 +143,9 @@ class Row:
 
 
 def numbered(label: str) -> tuple[str, int | None]:
-    """(set, number of images) of an image set's label: "cifar10-5000" tells both."""
+    """(set, number of images) of an image set's label: "cifar10-5000" tells both, "cifar10" has no
+    number.
+    """
     base, _, n = label.rpartition("-")
     return (base, int(n)) if base and n.isdecimal() else (label, None)
 

@@ -77,7 +77,7 @@ class Settings(cells.Settings):
         images = getattr(self, known, None)
         if not isinstance(images, Images) or network not in self.families:
             raise InputError(
-                "a row is SET NETWORK with a network of `families` "
+                "a row is SET NETWORK or SET-N NETWORK with a network of `families` "
                 f"({', '.join(self.families)}), got {name!r}; for example rows='celeba resnet'"
             )
         labelled, maker = known in self.conditional, self.families[network]

@@ -156,7 +156,7 @@ def masked(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int
         energies = Masks(kept["sigmas"], kept["energy"], images.shape)
         found = calibrate_all(
             asked.denoiser(name),
-            Masked(mask="jacobian", shared=True, rho=0.0),
+            Masked(mask="jacobian", shared=True),
             images,
             range(FIRST_FIT, FIRST_FIT + asked.fit_seeds),
             free,
