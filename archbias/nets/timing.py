@@ -4,8 +4,9 @@
 
 The least of several steps is what the machine can do; the rest is what else it did. Which precision
 is faster is found the same way, since that depends on the processor: those without matrix units for
-bfloat16 take several times as long with it. Timings are kept in `timings.json` in the user's cache
-folder, by machine and network; where nothing can be written they are kept for the process.
+bfloat16 take several times as long with it. Timings are kept for a day in `timings.json` in the
+user's cache folder, by machine and network, so that one busy hour does not spoil every later
+estimate; where nothing can be written they are kept for the process.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 STEPS, LONG = 4, 2.0  # timed steps, and the seconds after which no further one is begun
 COMPARED = ("float32", "bf16")
 GAIN = 0.9  # another precision must take less than this of float32's time
-_known: dict[str, float] = {}
+DAY = 24 * 3600.0  # seconds
+_known: dict[str, tuple[float, float]] = {}  # seconds of a step, and when it was timed
 
 
 def machine(device: str = "cpu") -> str:
@@ -61,9 +63,9 @@ def step_seconds(
     if key not in _known:
         _known.update(_kept())
     if key not in _known:
-        _known[key] = _timed(spec, shape, classes, device)
+        _known[key] = _timed(spec, shape, classes, device), time.time()
         _keep()
-    return _known[key]
+    return _known[key][0]
 
 
 def is_timed(spec: Network, shape: tuple[int, int, int], *, device: str = "cpu") -> bool:
@@ -188,10 +190,12 @@ def _file() -> Path:
     return Path(os.environ.get("ARCHBIAS_CACHE") or pooch.os_cache("archbias")) / "timings.json"
 
 
-def _kept() -> dict[str, float]:
+def _kept() -> dict[str, tuple[float, float]]:
+    now = time.time()
     try:
         kept = json.loads(_file().read_text(encoding="utf-8"))
-        return {str(k): float(v) for k, v in kept.items() if float(v) > 0}
+        found = {str(key): (float(took), float(at)) for key, (took, at) in kept.items()}
+        return {k: (took, at) for k, (took, at) in found.items() if took > 0 and now - at < DAY}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}  # none yet, or damaged: timed again
 

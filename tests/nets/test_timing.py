@@ -99,7 +99,18 @@ def test_doctor_imports_no_package_to_ask_for_its_version(alone):
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-@pytest.mark.parametrize("found", ["{", "[1]", '{"a": "b"}', '{"a": null}'])
+def test_a_timing_older_than_a_day_is_taken_again(alone, monkeypatch):
+    spec, found, now = ResNet(depth=2, width=2, train=Train(batch=2)), [0.75, 0.25], [1e9]
+    monkeypatch.setattr(timing, "_timed", lambda *a: found.pop(0))
+    monkeypatch.setattr(timing.time, "time", lambda: now[0])
+    for after, seconds in ((0.0, 0.75), (timing.DAY - 1, 0.75), (timing.DAY + 1, 0.25)):
+        now[0] = 1e9 + after
+        timing._known.clear()  # another process
+        assert timing.step_seconds(spec, SHAPE) == seconds
+    assert len(json.loads((alone / "timings.json").read_text(encoding="utf-8"))) == 1
+
+
+@pytest.mark.parametrize("found", ["{", "[1]", '{"a": "b"}', '{"a": null}', '{"a": 0.5}'])
 def test_a_damaged_record_or_no_place_for_one_is_no_obstacle(alone, monkeypatch, found):
     alone.mkdir()
     (alone / "timings.json").write_text(found, encoding="utf-8")
