@@ -1,7 +1,8 @@
 """One step of the denoiser, level by level: where along the noise does a theory leave the network?
 
     states    noisy images of three kinds and what the network makes of them: SET/steps, steps
-    stepped   what a theory makes of the same: errors, costs, theories
+    stepped   what a theory makes of the same: errors, costs, theories; of one that looks at
+              a subset of the images, its error against the full scan too: subset
 
 The kinds are noisy training images, noisy images the network has not seen, and states of the
 network's own trajectories from judged seeds. The error of a theory is set against the Wiener
@@ -20,6 +21,7 @@ import xarray as xr
 from torch import Tensor
 
 from .. import sample, seeds
+from ..posteriors.golden import GoldenDenoiser
 from ..store import about
 from . import Cell, Work, cells
 from .crossed import Row, Theory, costs, fitted, settled, source_of, told
@@ -97,13 +99,14 @@ def _states(
 
 def stepped(row: Row, name: str, theory: Theory, *, levels: int, points: int) -> Cell:
     """A theory on the states of `states`: its distance from the network, how long it takes, and
-    what it was told.
+    what it was told; and where it looks at a subset of the images, what that costs.
     """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         denoiser = fitted(theory, row, work)
         known = work.read(row.cell("steps"))[row.group("steps")].to_dataset().isel(family=0)
         error = np.full((len(KINDS), known.sizes["sigma"], known.sizes["point"]), np.nan)
+        wrong, missed = np.full_like(error, np.nan), np.full_like(error, np.nan)
         spent, images = 0.0, 0
         for k, kind in enumerate(KINDS):
             one = known.sel(kind=kind).dropna("point", how="all", subset=["noisy"])
@@ -120,9 +123,15 @@ def stepped(row: Row, name: str, theory: Theory, *, levels: int, points: int) ->
                 spent, images = spent + time.perf_counter() - start, images + len(y)
                 square = (found.double() - network.double()).square().flatten(1).mean(1)
                 error[k, t, : len(y)] = square.numpy()
+                if isinstance(denoiser, GoldenDenoiser):
+                    gap = denoiser.gap(y, sigma, labels)
+                    wrong[k, t, : len(y)], missed[k, t, : len(y)] = gap.error, gap.missed
                 done = k * known.sizes["sigma"] + t + 1
                 work.runtime.progress(done, error[..., 0].size, f"{row}: steps of {name}")
-        return _results(row, name, theory, known, error, spent / images, work)
+        made = _results(row, name, theory, known, error, spent / images, work)
+        if isinstance(denoiser, GoldenDenoiser):
+            made["subset"] = _subset(made["steps"], wrong, missed)
+        return made
 
     score = costs.score_seconds(theory.spec, row.images_of, row.labelled)
     after = (row.cell("steps"), *source_of(theory, row))
@@ -165,6 +174,18 @@ def _results(
             who,
         ),
     }
+
+
+def _subset(steps: xr.Dataset, wrong: np.ndarray, missed: np.ndarray) -> xr.Dataset:
+    """What a subset of the images costs beside all of them, on the states of `steps`."""
+    rms = "root mean squared difference of the subset's denoised image from the full scan's"
+    words = {
+        "subset_error": (wrong, about(rms, "pixel value")),
+        "subset_missed": (missed, about("posterior weight outside the subset", "1")),
+    }
+    dims = steps["step_error"].dims
+    made = {k: (dims, v[None, None], attrs) for k, (v, attrs) in words.items()}
+    return xr.Dataset(made, steps.coords)
 
 
 def share(errors: xr.Dataset, wiener: str = "wiener") -> xr.DataArray:

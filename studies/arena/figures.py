@@ -149,7 +149,8 @@ def findings(tree: xr.DataTree) -> list[str]:
     rows = [row for row, _, _ in crossed.rows_of(tree)]
     lines = [said for theory in OURS if (said := promised(tree, theory))]
     lines += [words.predicted(tree, row) for row in rows]
-    return [*words.toy(tree), *lines, *(said for row in rows if (said := copying(tree, row)))]
+    lines += [said for row in rows if (said := copying(tree, row))]
+    return [*words.toy(tree), *lines, *subsets(tree)]
 
 
 def promised(tree: xr.DataTree, theory: str) -> str:
@@ -210,6 +211,30 @@ def copying(tree: xr.DataTree, row: str) -> str:
         f"On noisy training images {row} is nearer the ideal denoiser than the Wiener filter "
         f"{where}."
     )
+
+
+def subsets(tree: xr.DataTree) -> list[str]:
+    """What a scan over a subset of the images loses against the full one, on noisy unseen images,
+    and what it saves.
+    """
+    if "subset" not in tree.children:
+        return []
+    error, said = tree["subset"]["subset_error"].sel(kind="unseen"), []
+    for theory in map(str, error["predictor"].values):
+        for row in map(str, error["family"].values):
+            one = error.sel(predictor=theory, family=row).median("point").dropna("sigma")
+            values = one.sortby("sigma").to_series()
+            line = (
+                f"{theory} on {row}, against the full scan of the ideal denoiser: off by "
+                f"{values.iloc[0]:.2g} of a pixel value at sigma {values.index[0]:.2g} and by at "
+                f"most {values.max():.2g}, at sigma {values.idxmax():.2g}"
+            )
+            seconds = tree["theories"]["score_seconds"].sel(family=row)
+            if "ideal" in seconds["predictor"].values:
+                share = float(seconds.sel(predictor=theory) / seconds.sel(predictor="ideal"))
+                line += f", at {share:.2g} times its time"
+            said.append(f"{line}.")
+    return said
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:

@@ -102,6 +102,33 @@ def test_one_step_is_the_distance_of_theory_and_network(ran):
 
 
 @pytest.mark.slow
+def test_a_subset_of_the_images_is_set_against_all_of_them(asked, ran):
+    _, settings, tree = ran
+    images, row = settings.fashion_mnist.load(), "fashion_mnist unet"
+    states = tree["fashion_mnist/steps"].to_dataset().sel(family="unet", kind="unseen")
+    label = states["label"].values.astype(int)
+    found = tree["subset"].to_dataset().sel(family=row, predictor="golden", kind="unseen")
+    full, some = settings.theories["ideal"].fit(images), settings.theories["golden"].fit(images)
+    for sigma in states["sigma"].values.tolist():
+        y = torch.from_numpy(states["noisy"].sel(sigma=sigma).transpose("point", ...).values)
+        told = torch.from_numpy(label)
+        right, few = full(y, sigma, told).double(), some(y, sigma, told).double()
+        want = (few - right).square().flatten(1).mean(1).sqrt()
+        errors = found["subset_error"].sel(sigma=sigma).values
+        np.testing.assert_allclose(errors, want.numpy(), rtol=1e-3, atol=1e-6)
+        for b in range(len(y)):
+            own = images.images[images.labels == int(label[b])].double()
+            w = (-(own - y[b]).square().flatten(1).sum(1) / (2 * sigma**2)).softmax(0)
+            w = w.sort(descending=True).values  # at best the nearest tenth is kept
+            missed = float(found["subset_missed"].sel(sigma=sigma)[b])
+            assert 1 - w[: -(-len(w) // 10)].sum() - 1e-6 <= missed <= 1 - w[0] + 1e-6
+    assert float(found["subset_error"].max()) > 0.01  # at high noise a subset is not all of them
+    lines = [s for s in study.figures(asked.folder).findings(tree) if s.startswith("golden on ")]
+    assert len(lines) == len(settings.rows)
+    assert all("against the full scan" in line and "times its time" in line for line in lines)
+
+
+@pytest.mark.slow
 def test_the_theory_told_the_jacobian_is_fitted_to_the_networks_masks(ran):
     folder, settings, tree = ran
     images, row = settings.fashion_mnist.load(), "fashion_mnist unet"
@@ -209,7 +236,8 @@ def test_findings_say_what_was_promised_and_what_came_of_it(asked, ran):
     ideal = steps.sel(family=unet, predictor="ideal", kind="training")
     near = sorted(s for s, v in zip(ideal["sigma"].values, ideal.values, strict=True) if v < 1)
     where = f"at sigma {', '.join(f'{s:.2g}' for s in near)}" if near else "at no noise level"
-    assert said[-2].endswith(f"{unet} is nearer the ideal denoiser than the Wiener filter {where}.")
+    (line,) = (s for s in said if f"training images {unet}" in s)
+    assert line.endswith(f"{unet} is nearer the ideal denoiser than the Wiener filter {where}.")
     # what is ahead of the machine by a tenth everywhere keeps its promise
     better = r.copy(deep=True)
     better.loc[{"predictor": "sighted"}] = r.sel(predictor="bbels") + 0.1
