@@ -15,17 +15,17 @@ from collections.abc import Iterator, Sequence
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ..store.open import variable
-from .colors import marker, palette
 from .grid import family_grid
 from .noise import against_noise
-from .styles import axes_or_new, new_figure, plain
+from .styles import new_figure, plain
 
 RETRAINED = {"replicate": "retrained"}
+WORST = -0.5  # where the axis of the leaderboard ends
 
 
 def rows_of(tree: xr.DataTree) -> Iterator[tuple[str, str, str]]:
@@ -87,47 +87,60 @@ def wall(
     return family_grid(samples, seeds=seeds)
 
 
-def leaderboard(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
-    """One row per network, one dot per theory, with intervals.
+def leaderboard(ds: xr.Dataset) -> Figure:
+    """A panel per network, a line per theory, best first: the way it goes, with its interval.
+
+    What lies left of `WORST` is drawn at that edge as an arrow.
 
     Args:
         ds: share, low, high (family, theory): the way gone from the Wiener filter (0) to the
-            ceiling (1); optionally told (theory,), printed beside the theory's name.
+            ceiling (1), NaN where a theory did not answer; optionally told (theory,), shown by
+            colour.
     """
+    import seaborn
+
+    best = ds["share"].clip(min=WORST).mean("family").fillna(WORST)
+    ds = ds.sortby(best, ascending=False)
     rows, theories = (list(map(str, ds[k].values)) for k in ("family", "theory"))
-    height = 0.16 + 0.02 * len(rows) * max(3, len(theories)) + 0.03 * len(theories)
-    axes = axes_or_new(axes, height=height)
-    colors = palette(theories)
-    step = 0.8 / max(1, len(theories))
-    for k, theory in enumerate(theories):
-        at = np.arange(len(rows)) + (k - (len(theories) - 1) / 2) * step
-        one = ds.sel(theory=theory)
-        name = plain(theory)
-        if "told" in ds:
-            name = f"{name} (told: {one['told'].values!s})"
-        axes.hlines(at, one["low"], one["high"], linewidth=2, alpha=0.6, color=colors[theory])
-        axes.plot(
-            one["share"],
-            at,
-            marker(theory),
-            markeredgecolor="black",
-            markeredgewidth=0.4,
-            label=name,
-            linestyle="none",
-            color=colors[theory],
-        )
-    for edge in np.arange(1, len(rows)) - 0.5:
-        axes.axhline(edge, color="0.9", linewidth=0.6, zorder=0)
-    for x, style in ((0, ":"), (1, "-")):
-        axes.axvline(x, color="0.5", linewidth=0.8, linestyle=style, zorder=0)
-    axes.set_yticks(range(len(rows)), [plain(r) for r in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(max(-1.05, axes.get_xlim()[0]), None)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("share of the way from the Wiener filter (0) to the network retrained (1)")
-    handles, names = axes.get_legend_handles_labels()
-    axes.figure.legend(handles, names, loc="outside lower center", ncols=_columns(names))
-    return axes
+    told = list(map(str, ds["told"].values)) if "told" in ds else [""] * len(theories)
+    kinds = sorted({*told}, key=lambda t: (t.count(",") + t.count(" and "), t != "nothing", t))
+    colors = dict(zip(kinds, seaborn.color_palette("viridis_r", len(kinds)), strict=True))
+    columns = min(4, len(rows))
+    lines = -(-len(rows) // columns)
+    figure = new_figure(inches=lines * (0.5 + 0.13 * len(theories)) + 0.6)
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    at = np.arange(len(theories))
+    for axes, row in zip(grid.flat, rows, strict=False):
+        one = ds.sel(family=row)
+        for x, style in ((0, ":"), (1, "-")):
+            axes.axvline(x, color="0.5", linewidth=0.8, linestyle=style, zorder=0)
+        for kind in kinds:
+            own = at[[t == kind for t in told]]
+            share, low, high = (one[v].values[own] for v in ("share", "low", "high"))
+            axes.hlines(own, low.clip(WORST), high.clip(WORST), color=colors[kind], linewidth=2)
+            out = share < WORST
+            dots = {"color": colors[kind], "linestyle": "none"}
+            edge = {"markeredgecolor": "black", "markeredgewidth": 0.4, "markersize": 4.5}
+            axes.plot(share[~out], own[~out], "o", **dots, **edge)
+            axes.plot(np.full(out.sum(), WORST), own[out], "<", **dots, **edge)
+        axes.set_title(textwrap.fill(plain(row), 60 // columns), fontsize="small", loc="left")
+        axes.tick_params(labelsize="small")
+        axes.grid(axis="y", color="0.92", linewidth=0.6)
+        axes.set_axisbelow(True)
+    grid[0, 0].set_yticks(at, [plain(t) for t in theories])
+    grid[0, 0].set_xticks([WORST, 0, 0.5, 1], [f"{WORST:g}", "0", "0.5", "1"])
+    grid[0, 0].set(xlim=(WORST - 0.05, 1.1), ylim=(len(theories) - 0.5, -0.5))
+    for axes in grid.flat[len(rows) :]:
+        axes.set_visible(False)
+    names = {kind: f"told {kind}" for kind in kinds if kind}
+    marks = [
+        Line2D([], [], color=colors[kind], marker="o", linewidth=2, label=name)
+        for kind, name in names.items()
+    ]
+    wanted = "share of the way from the Wiener filter (0) to the network retrained (1)"
+    columns = _columns(list(names.values()))
+    figure.legend(handles=marks, title=wanted, loc="outside lower center", ncols=columns)
+    return figure
 
 
 def one_step(share: xr.DataArray, title: str = "") -> Figure:

@@ -43,7 +43,7 @@ def figures(tree: xr.DataTree) -> dict:
     made = {}
     rows = list(crossed.rows_of(tree))
     if rows:
-        made["leaderboard"] = crossed.leaderboard(standing(tree)).figure
+        made["leaderboard"] = crossed.leaderboard(standing(tree))
         shown = ["replicate", *theories_of(tree)]
         made["where"] = crossed.error_maps(tree, [row for row, _, _ in rows], shown)
         if "weights" in tree.children:

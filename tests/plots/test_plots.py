@@ -19,7 +19,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from archbias import plots
 from archbias.errors import InputError
 from archbias.metrics import compare
-from archbias.plots import colors
+from archbias.plots import colors, crossed
 from archbias.plots.intervals import band
 
 
@@ -597,3 +597,25 @@ def test_a_band_is_the_median_with_its_interval_whatever_is_missing():
     first = shaded[shaded[:, 0] == 10, 1]
     assert 1 <= first.min() <= 2 <= first.max() <= 6
     assert set(shaded[shaded[:, 0] == 100, 1]) == {4}
+
+
+def test_the_leaderboard_puts_the_best_first_and_says_what_was_told():
+    share = np.array([[0.9, 0.2, -3.0, 0.5], [0.7, 0.4, -0.2, np.nan]])
+    dims, told = ("family", "theory"), ["a scale", "nothing", "nothing", "its Jacobian and a scale"]
+    ds = xr.Dataset(
+        {"share": (dims, share), "low": (dims, share - 0.1), "high": (dims, share + 0.1)}
+        | {"told": ("theory", told)},
+        {"family": ["one", "two"], "theory": ["c", "b", "d", "a"]},
+    )
+    figure = crossed.leaderboard(ds)
+    figure.canvas.draw()
+    first, second = figure.axes
+    assert [label.get_text() for label in first.get_yticklabels()] == ["c", "a", "b", "d"]
+    (legend,) = figure.legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words == ["told nothing", "told a scale", "told its Jacobian and a scale"]
+    points = [xy for line in first.lines if line.get_marker() == "o" for xy in line.get_xydata()]
+    assert sorted(map(tuple, points)) == [(0.2, 2.0), (0.5, 1.0), (0.9, 0.0)]
+    (arrow,) = (line for line in first.lines if line.get_marker() == "<" and len(line.get_xydata()))
+    assert arrow.get_xydata().tolist() == [[crossed.WORST, 3.0]]
+    assert not any(len(line.get_xydata()) for line in second.lines if line.get_marker() == "<")

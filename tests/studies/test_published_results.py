@@ -123,5 +123,5 @@ def test_the_table_of_the_arena_is_that_of_the_readme():
         (line,) = (s for s in lines if s.startswith(f"| `{theory}` | ") and s.count("|") > 6)
         assert line.endswith(f"| {' | '.join(shown)} |"), (theory, shown)
     made.weights(tree).canvas.draw()
-    made.crossed.leaderboard(made.standing(tree)).figure.canvas.draw()
+    made.crossed.leaderboard(made.standing(tree)).canvas.draw()
     assert any("stacked is ahead" in s and "in 1 of 1 UNet rows" in s for s in made.findings(tree))
