@@ -50,7 +50,7 @@ def excess_parts(
         _pictures(axes, counted["parts"].sel(kind=kind), pictures.sel(kind=kind), makers, shown)
         axes.set_title(f"{kinds.get(kind, kind)}: most parts first")
         _shares(bar, counted.sel(kind=kind), makers, colors, kind, usual)
-    bars[0].set_title("share with excess parts (dark), strands (pale)", fontsize="small")
+    bars[0].set_title("share with excess parts (dark),\nstrands (pale)", fontsize="small")
     bars[-1].set_xlabel("share of pictures, 95 % interval")
     return figure
 

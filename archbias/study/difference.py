@@ -230,7 +230,9 @@ def _quantity(
     dims = of.dims
     numbers = x.dtype.kind in "fiu" and y.dtype.kind in "fiu"
     equal = (x == y) | (x != x) & (y != y)  # NaN is like NaN
-    same = x.dtype == y.dtype and bool(equal.all())
+    # texts stand in arrays as wide as the longest of them, which other rows decide
+    alike = x.dtype == y.dtype or x.dtype.kind == y.dtype.kind == "U"
+    same = alike and bool(equal.all())
     told = (group, name, labels, same)
     counts = int((~equal).sum()), int(equal.size)
     if not numbers:

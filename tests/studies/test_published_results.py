@@ -10,7 +10,8 @@ from archbias import study
 from archbias.metrics.intervals import bootstrap
 from archbias.study import replay, shipped
 
-STUDIES = Path(__file__).parents[2] / "studies"
+ROOT = Path(__file__).parents[2]
+STUDIES = ROOT / "studies"
 
 
 @pytest.mark.parametrize("file", ["results.nc", "longer.nc"])
@@ -31,41 +32,61 @@ def test_score_machines(file):
     assert f"median r {bootstrap(r):.2f}" in best[0]
 
 
-def test_the_row_with_its_networks_is_that_of_the_readme():
+def test_the_tables_of_score_machines_are_those_of_the_readme():
     folder = STUDIES / "score_machines"
-    tree, row = archbias.open_study(folder / "fashion_mnist.nc"), "fashion_mnist resnet"
-    r = tree["agreement"]["r"].sel(family=row)
-    shown = [
-        _short(bootstrap(r.sel(predictor=p).values))
-        for p in ("bbels", "ls", "wiener", "mean image", "replicate")
-    ]
-    readme = (folder / "README.md").read_text(encoding="utf-8")
-    line = f"| FashionMNIST | ResNet, zeros | **{shown[0]}** | {' | '.join(shown[1:])} | .94 |"
-    assert line in readme
-    assert row not in archbias.open_study(folder / "results.nc")["agreement"]["family"].values
+    tree, made = archbias.open_study(folder / "results.nc"), study.figures(folder)
+    agreement, about = tree["agreement"].to_dataset(), tree["rows"].to_dataset()
+    lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    which = (ROOT / "docs" / "theories.md").read_text(encoding="utf-8")
+    assert agreement.sizes["family"] == len(made.THEIRS)
+    assert agreement.sizes["seed"] == 64
+    for (known, network), theirs in made.THEIRS.items():
+        one, row = (ds.sel(family=f"{known} {network}") for ds in (agreement, about))
+        start = f"| {made.SETS[known]} | {made.NETWORKS[network]} |"
+        machine = str(row["machine"].values)
+
+        def r(of, one=one):
+            return _short(bootstrap(one["r"].sel(predictor=of).values))
+
+        def median(k, of, one=one):
+            return _dotted(np.median(one[k].sel(predictor=of)))
+
+        def three(of):
+            return ", ".join(median(k, of) for k in ("r_squared", "explained", "amplitude_ratio"))
+
+        rest = " | ".join(r(of) for of in ("ls", "wiener", "mean image", "replicate"))
+        assert f"{start} **{r(machine)}** | {rest} | {_dotted(theirs[0])} |" in lines
+        trained = f"{int(row['n'])} | {int(row['training_steps'])} ({float(row['epochs']):.0f})"
+        measures = f"{three(machine)} | {three('ls')} | {r('ideal')} | "
+        measures += f"{median('explained', 'replicate')} | {' '.join(map(_dotted, theirs))}"
+        assert f"{start} {measures} | {trained} |" in lines
+        ends = (bootstrap(one["r"].sel(predictor=p).values).value for p in ("replicate", "wiener"))
+        short = " | ".join(map(_dotted, ends))
+        assert f"| {r(machine)} | {short} | [score machines]" in which
+
+
+def _dotted(value: float) -> str:
+    """As the READMEs write it: .95, −.06, 1.02."""
+    return f"{value:.2f}".replace("-0.", "−.").replace("-", "−").removeprefix("0")
 
 
 def _short(found) -> str:
     """As the README writes it: .95 [.94, .96]."""
-    numbers = (
-        f"{v:.2f}".replace("0.", ".").replace("-", "−")
-        for v in (found.value, found.low, found.high)
-    )
-    return "{} [{}, {}]".format(*numbers)
+    return "{} [{}, {}]".format(*map(_dotted, (found.value, found.low, found.high)))
 
 
-def test_what_is_shipped_is_whole_and_is_what_the_row_was_trained_as():
-    networks = shipped.Shipped(STUDIES / "score_machines")
-    assert [e["name"] for e in networks.entries] == [
-        "fashion_mnist resnet",
-        "fashion_mnist resnet replicate",
-    ]
+def test_what_is_shipped_is_whole_and_is_what_the_rows_were_trained_on():
+    folder = STUDIES / "score_machines"
+    networks, tree = shipped.Shipped(folder), archbias.open_study(folder / "results.nc")
+    hashes = tree["rows"]["images_hash"].to_series().to_dict()
+    twice = {f"{row}{again}": h for row, h in hashes.items() for again in ("", " replicate")}
+    assert {e["name"]: e["images"]["hash"] for e in networks.entries} == twice
     assert networks.problems() == []
-    assert {e["images"]["terms"] for e in networks.entries} == {"MIT, Zalando SE 2017"}
-    found = {
-        r.file.name: r for r in replay.replays("score_machines", rows=["fashion_mnist resnet"])
-    }
-    assert found["fashion_mnist.nc"].rows == ("fashion_mnist resnet",)
+    wanted = {"MIT, Zalando SE 2017"}
+    assert {e["images"]["terms"] for e in networks.entries if "fashion" in e["name"]} == wanted
+    rows = ["fashion_mnist resnet", "fashion_mnist unet"]
+    found = {r.file.name: r for r in replay.replays("score_machines", rows=rows)}
+    assert sorted(found["results.nc"].rows) == rows
 
 
 def test_unet_variants():

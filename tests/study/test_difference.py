@@ -112,6 +112,16 @@ def test_labels_text_and_undefined_values(tmp_path):
     assert (words.differing, words.values, words.difference) == (1, 3, None)
 
 
+def test_equal_texts_are_the_same_however_wide_their_array(tmp_path):
+    narrow, wide = np.array([["x", "y"]], "<U1"), np.array([["x", "y"], ["longer", "z"]])
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    a = made(tmp_path / "a", ["m"], {"t": narrow})
+    b = made(tmp_path / "b", ["m", "n"], {"t": wide})
+    (words,) = (q for q in difference(a, b).quantities if q.variable == "t")
+    assert words.same
+
+
 def test_what_is_no_run_is_refused(runs, tmp_path):
     with pytest.raises(InputError, match="wanted a study's store"):
         difference(runs["a"], tmp_path)
