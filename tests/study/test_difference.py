@@ -116,8 +116,8 @@ def test_equal_texts_are_the_same_however_wide_their_array(tmp_path):
     narrow, wide = np.array([["x", "y"]], "<U1"), np.array([["x", "y"], ["longer", "z"]])
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    a = made(tmp_path / "a", ["m"], {"t": narrow})
-    b = made(tmp_path / "b", ["m", "n"], {"t": wide})
+    a = made(tmp_path / "a", ["m"], {"v": np.zeros((1, 2)), "t": narrow})
+    b = made(tmp_path / "b", ["m", "n"], {"v": np.zeros((2, 2)), "t": wide})
     (words,) = (q for q in difference(a, b).quantities if q.variable == "t")
     assert words.same
 
