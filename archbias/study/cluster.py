@@ -148,6 +148,7 @@ def run(
 @contextmanager
 def _client(workers: int | None, address: str | None, threads: int) -> Iterator[Any]:
     """A client of the given scheduler, or of local processes that end with it."""
+    import dask
     from distributed import Client, LocalCluster
 
     if address is not None:
@@ -164,8 +165,11 @@ def _client(workers: int | None, address: str | None, threads: int) -> Iterator[
     # threads beyond these would spin
     pools = {"OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
     options = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50, "env": pools}
+    # Dask has workers give freed memory back at once, which takes half of a training's time
+    kept = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
     with (
         _script_aside(),
+        dask.config.set(kept),
         LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **options) as local,
         Client(local) as client,
     ):

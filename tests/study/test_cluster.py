@@ -10,6 +10,8 @@ import time
 import pytest
 from test_study import ROOT, command, counting, digests  # noqa: F401 (a fixture)
 
+from archbias.study import cluster
+
 pytestmark = pytest.mark.slow
 
 
@@ -90,6 +92,17 @@ def test_a_trained_network_on_workers_has_the_bits_of_a_run_with_as_many_threads
         run = [sys.executable, "-m", "archbias.cli", "run", *words, *more]
         subprocess.run(run, cwd=tmp_path, env=env | {"PYTHONPATH": str(ROOT)}, check=True)
     assert digests(tmp_path / "two") == digests(tmp_path / "here")
+
+
+def test_workers_keep_their_memory_between_the_steps_of_a_training(monkeypatch):
+    name = "MALLOC_TRIM_THRESHOLD_"
+    monkeypatch.delenv(name, raising=False)
+    with cluster._client(1, None, 1) as client:
+        assert client.submit(os.environ.get, name).result() is None
+        assert client.submit(os.environ.get, "OMP_NUM_THREADS").result() == "1"
+    monkeypatch.setenv(name, "99999")  # what the user says stands
+    with cluster._client(1, None, 1) as client:
+        assert client.submit(os.environ.get, name).result() == "99999"
 
 
 def test_a_script_without_a_guard_starts_its_workers_once(counting, tmp_path):
