@@ -31,7 +31,7 @@ lab: $(VENV)/.ready-lab
 release: $(VENV)/.ready-release
 	$(BIN)/python tests/package/release.py
 
-bench: $(VENV)/.ready
+bench: $(VENV)/.ready-test
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
 $(BIN)/python:
