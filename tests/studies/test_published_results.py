@@ -90,14 +90,33 @@ def test_what_is_shipped_is_whole_and_is_what_the_rows_were_trained_on():
 
 
 def test_unet_variants():
-    tree = archbias.open_study(STUDIES / "unet_variants" / "results.nc")
-    made = study.figures(STUDIES / "unet_variants")
+    folder = STUDIES / "unet_variants"
+    tree, made = archbias.open_study(folder / "results.nc"), study.figures(folder)
     for draw in (made.plane, made.loss, made.agreement, made.theory):
         draw(tree).canvas.draw()
     table = made.summary(tree).set_index("network")
     between = tree["pairs"]["between"].sel(variant="base", other="base")
     assert len(table) == 12
     assert table.loc["base", "r, replicate"].startswith(f"{float(np.median(between)):.2f}")
+    lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    for variant in map(str, np.unique(tree["variants"]["variant"])):
+        one, again = table.loc[variant], table.loc[f"{variant}, training 2"]
+        parameters = f"{one['parameters']:,}".replace(",", " ")
+        shown = f"{parameters} | {one['receptive field']:.0f}"
+        shown += f" | {one['error, training']} / {one['error, held out']} | {one['novelty']}"
+        shown += f" | {float(one['Frechet']):.0f}, {float(again['Frechet']):.0f}"
+        for predictor in ("base", "replicate", "wiener law"):
+            shown += f" | {one[f'r, {predictor}']}"
+        own = [line for line in lines if line.startswith((f"| {variant} |", f"| {variant}: "))]
+        dotted = shown.replace("0.", ".").replace("|  |", "| |")
+        assert any(line.endswith(f"| {dotted} |") for line in own), dotted
+
+
+def test_every_network_of_unet_variants_is_shipped():
+    folder = STUDIES / "unet_variants"
+    networks, tree = shipped.Shipped(folder), archbias.open_study(folder / "results.nc")
+    assert {e["name"] for e in networks.entries} == {*tree["variants"]["family"].values.tolist()}
+    assert networks.problems() == []
 
 
 def test_the_table_of_strangers_networks_is_that_of_the_readme():
