@@ -131,9 +131,10 @@ class GoldenDenoiser(Denoiser):
             wrong = (torch.tensordot(few, near, 1) - full).square().mean().sqrt()
             missed = weights[~torch.isin(every, some)].sum()
             size = (full - y[b].double()).square().mean().sqrt()
-            kept = torch.tensor(float(len(some)), dtype=torch.float64)
-            found.append((wrong, wrong / size, missed, kept))
-        return Gap(*(torch.stack(values) for values in zip(*found, strict=True)))
+            kept = wrong.new_tensor(len(some))
+            found.append(torch.stack([wrong, wrong / size, missed, kept]))
+        rows = torch.stack(found) if found else levels.new_zeros(0, 4, dtype=torch.float64)
+        return Gap(*rows.unbind(1))
 
     def subset(self, y: Tensor, level: float, label: int | None = None) -> Tensor:
         """Indices of the golden subset of one noisy image (C, H, W), nearest first."""

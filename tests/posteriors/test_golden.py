@@ -56,6 +56,8 @@ def test_equals_the_definition(level):
         rest = [i for i in range(40) if i not in kept]
         other = np.tensordot(w[rest] / w[rest].sum(), phi[rest], 1)
         np.testing.assert_allclose(full - want, missed * (other - want), atol=1e-10)
+    none = denoiser.gap(y[:0], level)  # as a set of images none of which is held out
+    assert none.error.shape == none.relative.shape == none.missed.shape == none.kept.shape == (0,)
 
 
 def test_the_error_falls_as_the_posterior_concentrates():
