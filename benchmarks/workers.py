@@ -17,7 +17,7 @@ from pathlib import Path
 
 import cloudpickle
 import dask
-import distributed
+import distributed  # noqa: F401 (brings Dask's settings)
 import torch
 import training
 
@@ -55,7 +55,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     args = parser.parse_args()
     cloudpickle.register_pickle_by_value(training)  # workers do not know this folder
-    assert distributed  # brings its settings
     theirs = str(dask.config.get(f"distributed.nanny.pre-spawn-environ.{TRIM}"))
     ways = {
         "this process": lambda: images_a_second(args.steps),

@@ -103,6 +103,7 @@ def leaderboard(ds: xr.Dataset) -> Figure:
     ds = ds.sortby(best, ascending=False)
     rows, theories = (list(map(str, ds[k].values)) for k in ("family", "theory"))
     told = list(map(str, ds["told"].values)) if "told" in ds else [""] * len(theories)
+    # least told first
     kinds = sorted({*told}, key=lambda t: (t.count(",") + t.count(" and "), t != "nothing", t))
     colors = dict(zip(kinds, seaborn.color_palette("viridis_r", len(kinds)), strict=True))
     columns = min(4, len(rows))
@@ -119,10 +120,16 @@ def leaderboard(ds: xr.Dataset) -> Figure:
             share, low, high = (one[v].values[own] for v in ("share", "low", "high"))
             axes.hlines(own, low.clip(WORST), high.clip(WORST), color=colors[kind], linewidth=2)
             out = share < WORST
-            dots = {"color": colors[kind], "linestyle": "none"}
-            edge = {"markeredgecolor": "black", "markeredgewidth": 0.4, "markersize": 4.5}
-            axes.plot(share[~out], own[~out], "o", **dots, **edge)
-            axes.plot(np.full(out.sum(), WORST), own[out], "<", **dots, **edge)
+            for marker, here in (("o", ~out), ("<", out)):
+                axes.plot(
+                    share[here].clip(WORST),
+                    own[here],
+                    marker,
+                    color=colors[kind],
+                    markeredgecolor="black",
+                    markeredgewidth=0.4,
+                    markersize=4.5,
+                )
         axes.set_title(textwrap.fill(plain(row), 60 // columns), fontsize="small", loc="left")
         axes.tick_params(labelsize="small")
         axes.grid(axis="y", color="0.92", linewidth=0.6)
@@ -138,8 +145,8 @@ def leaderboard(ds: xr.Dataset) -> Figure:
         for kind, name in names.items()
     ]
     wanted = "share of the way from the Wiener filter (0) to the network retrained (1)"
-    columns = _columns(list(names.values()))
-    figure.legend(handles=marks, title=wanted, loc="outside lower center", ncols=columns)
+    across = _columns(list(names.values()))
+    figure.legend(handles=marks, title=wanted, loc="outside lower center", ncols=across)
     return figure
 
 

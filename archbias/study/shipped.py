@@ -99,12 +99,18 @@ def _ship(name: str, denoiser: Denoiser, images: dict, attrs: dict, folder: Path
         "file": f"{FILES}/{path.name}",
         "sha256": sha256,
         "bytes": path.stat().st_size,
-        "parameters": sum(v.numel() for k, v in denoiser.state().items() if k.startswith("net.")),
+        "parameters": parameters(denoiser),
         "family": families.name_of(denoiser.spec),
         "settings": to_json(denoiser.spec),
         "images": images | {"terms": terms(images["name"])},
         **{k: _plain(attrs[k]) for k in TOLD if k in attrs},
     }
+
+
+def parameters(denoiser: Any) -> int:
+    """Trained numbers of a network, over all noise levels."""
+    spec = denoiser.spec
+    return len(spec.sigmas()) * int(spec.parameters(denoiser.shape, len(denoiser.classes)))
 
 
 def terms(name: str) -> str:

@@ -1,8 +1,8 @@
 """One step of the denoiser, level by level: where along the noise does a theory leave the network?
 
     states    noisy images of three kinds and what the network makes of them: SET/steps, steps
-    stepped   what a theory makes of the same: errors, costs, theories; of one that looks at
-              a subset of the images, its error against the full scan too: subset
+    stepped   what a theory makes of the same: errors, costs, theories
+    gaps      what a subset of the images loses on the same against all of them: subset
 
 The kinds are noisy training images, noisy images the network has not seen, and states of the
 network's own trajectories from judged seeds. The error of a theory is set against the Wiener
@@ -13,7 +13,7 @@ the network itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ import xarray as xr
 from torch import Tensor
 
 from .. import sample, seeds
-from ..posteriors.golden import GoldenDenoiser
+from ..posteriors.golden import Golden
 from ..store import about
 from . import Cell, Work, cells
 from .crossed import Row, Theory, costs, fitted, settled, source_of, told
@@ -99,39 +99,25 @@ def _states(
 
 def stepped(row: Row, name: str, theory: Theory, *, levels: int, points: int) -> Cell:
     """A theory on the states of `states`: its distance from the network, how long it takes, and
-    what it was told; and where it looks at a subset of the images, what that costs.
+    what it was told.
     """
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         denoiser = fitted(theory, row, work)
         known = work.read(row.cell("steps"))[row.group("steps")].to_dataset().isel(family=0)
         error = np.full((len(KINDS), known.sizes["sigma"], known.sizes["point"]), np.nan)
-        wrong, missed = np.full_like(error, np.nan), np.full_like(error, np.nan)
         spent, images = 0.0, 0
-        for k, kind in enumerate(KINDS):
-            one = known.sel(kind=kind).dropna("point", how="all", subset=["noisy"])
-            labels = torch.from_numpy(one["label"].values.astype(int)) if row.labelled else None
-            for t, sigma in enumerate(known["sigma"].values.tolist()):
-                y, network = (
-                    torch.from_numpy(one[v].isel(sigma=t).transpose("point", ...).values)
-                    for v in ("noisy", "denoised")
-                )
-                if not images:
-                    _call(denoiser, y[:1], sigma, None if labels is None else labels[:1])
-                start = time.perf_counter()
-                found = _call(denoiser, y, sigma, labels)
-                spent, images = spent + time.perf_counter() - start, images + len(y)
-                square = (found.double() - network.double()).square().flatten(1).mean(1)
-                error[k, t, : len(y)] = square.numpy()
-                if isinstance(denoiser, GoldenDenoiser):
-                    gap = denoiser.gap(y, sigma, labels)
-                    wrong[k, t, : len(y)], missed[k, t, : len(y)] = gap.error, gap.missed
-                done = k * known.sizes["sigma"] + t + 1
-                work.runtime.progress(done, error[..., 0].size, f"{row}: steps of {name}")
-        made = _results(row, name, theory, known, error, spent / images, work)
-        if isinstance(denoiser, GoldenDenoiser):
-            made["subset"] = _subset(made["steps"], wrong, missed)
-        return made
+        for k, t, sigma, y, network, labels in _visited(known, row):
+            if not images:
+                _call(denoiser, y[:1], sigma, None if labels is None else labels[:1])
+            start = time.perf_counter()
+            found = _call(denoiser, y, sigma, labels)
+            spent, images = spent + time.perf_counter() - start, images + len(y)
+            square = (found.double() - network.double()).square().flatten(1).mean(1)
+            error[k, t, : len(y)] = square.numpy()
+            done = k * known.sizes["sigma"] + t + 1
+            work.runtime.progress(done, error[..., 0].size, f"{row}: steps of {name}")
+        return _results(row, name, theory, known, error, spent / images, work)
 
     score = costs.score_seconds(theory.spec, row.images_of, row.labelled)
     after = (row.cell("steps"), *source_of(theory, row))
@@ -176,16 +162,41 @@ def _results(
     }
 
 
-def _subset(steps: xr.Dataset, wrong: np.ndarray, missed: np.ndarray) -> xr.Dataset:
-    """What a subset of the images costs beside all of them, on the states of `steps`."""
-    rms = "root mean squared difference of the subset's denoised image from the full scan's"
-    words = {
-        "subset_error": (wrong, about(rms, "pixel value")),
-        "subset_missed": (missed, about("posterior weight outside the subset", "1")),
-    }
-    dims = steps["step_error"].dims
-    made = {k: (dims, v[None, None], attrs) for k, (v, attrs) in words.items()}
-    return xr.Dataset(made, steps.coords)
+def gaps(row: Row, name: str, spec: Golden) -> Cell:
+    """What a scan over a subset of the images loses against the full one on the states of `states`:
+    root mean squared difference of the two denoised images (`GoldenDenoiser.gap`), group subset.
+    """
+
+    def run(work: Work) -> dict[str, xr.Dataset]:
+        denoiser = spec.fit(row.images)
+        known = work.read(row.cell("steps"))[row.group("steps")].to_dataset().isel(family=0)
+        error = np.full((len(KINDS), known.sizes["sigma"], known.sizes["point"]), np.nan)
+        for k, t, sigma, y, _, labels in _visited(known, row):
+            error[k, t, : len(y)] = denoiser.gap(y, sigma, labels).error
+        rms = "root mean squared difference of the subset's denoised image from the full scan's"
+        found = (("family", "predictor", *DIMS[1:]), error[None, None], about(rms, "pixel value"))
+        who = {"family": [str(row)], "predictor": [name]}
+        where = {k: known[k].values for k in DIMS[1:]}
+        return {"subset": xr.Dataset({"subset_error": found}, who | where)}
+
+    return Cell(row.cell(f"gap {name}"), run, after=(row.cell("steps"),), seconds=5)
+
+
+def _visited(
+    known: xr.Dataset, row: Row
+) -> Iterator[tuple[int, int, float, Tensor, Tensor, Tensor | None]]:
+    """(number of the kind, number of the level, level, noisy images, what the network makes of
+    them, labels) of every kind and level.
+    """
+    for k, kind in enumerate(KINDS):
+        one = known.sel(kind=kind).dropna("point", how="all", subset=["noisy"])
+        labels = torch.from_numpy(one["label"].values.astype(int)) if row.labelled else None
+        for t, sigma in enumerate(known["sigma"].values.tolist()):
+            y, network = (
+                torch.from_numpy(one[v].isel(sigma=t).transpose("point", ...).values)
+                for v in ("noisy", "denoised")
+            )
+            yield k, t, sigma, y, network, labels
 
 
 def share(errors: xr.Dataset, wiener: str = "wiener") -> xr.DataArray:

@@ -153,6 +153,11 @@ def row_cells(row: Row, settings: Settings) -> list[Cell]:
         steps.stepped(row, name, theory, levels=settings.levels, points=settings.points)
         for name, theory in theories.items()
     ]
+    gaps = [
+        steps.gaps(row, name, theory.spec)
+        for name, theory in theories.items()
+        if isinstance(theory.spec, Golden)
+    ]
     return [
         mean,
         crossed.network(row),
@@ -163,6 +168,7 @@ def row_cells(row: Row, settings: Settings) -> list[Cell]:
         crossed.compared(row, [*ceilings, *drawn, mean], also=(crossed.by_region,)),
         steps.states(row, settings.levels, settings.points),
         *stepped,
+        *gaps,
     ]
 
 

@@ -82,6 +82,10 @@ def test_what_is_shipped_is_whole_and_is_what_the_rows_were_trained_on():
     twice = {f"{row}{again}": h for row, h in hashes.items() for again in ("", " replicate")}
     assert {e["name"]: e["images"]["hash"] for e in networks.entries} == twice
     assert networks.problems() == []
+    trained = tree["rows"]["parameters"].to_series().to_dict()
+    assert all(
+        e["parameters"] == trained[e["name"].removesuffix(" replicate")] for e in networks.entries
+    )
     wanted = {"MIT, Zalando SE 2017"}
     assert {e["images"]["terms"] for e in networks.entries if "fashion" in e["name"]} == wanted
     rows = ["fashion_mnist resnet", "fashion_mnist unet"]
@@ -115,7 +119,8 @@ def test_unet_variants():
 def test_every_network_of_unet_variants_is_shipped():
     folder = STUDIES / "unet_variants"
     networks, tree = shipped.Shipped(folder), archbias.open_study(folder / "results.nc")
-    assert {e["name"] for e in networks.entries} == {*tree["variants"]["family"].values.tolist()}
+    counted = tree["variants"]["parameters"].to_series().to_dict()
+    assert {e["name"]: e["parameters"] for e in networks.entries} == counted
     assert networks.problems() == []
 
 
@@ -153,15 +158,20 @@ def test_the_table_of_the_arena_is_that_of_the_readme():
     made, readme = study.figures(folder), (folder / "README.md").read_text(encoding="utf-8")
     lines = readme.replace("**", "").splitlines()
     agreement = tree["agreement"].to_dataset()
-    for theory in ("stacked", "sighted, calibrated", "bbels", "patch composites", "ls"):
+    names = {theory: f"`{theory}`" for theory in made.theories_of(tree)}
+    del names["ls, held-out"]  # in the file and the figure alone
+    for theory, name in (names | {"replicate": "retrained"}).items():
         shown = []
         for row in ("fashion_mnist unet", "fashion_mnist resnet"):
             one = agreement.sel(family=row, predictor=theory)
             r, share = (bootstrap(one[k].values) for k in ("r", "explained"))
-            way = made.scaled(tree, row, theory).share["wiener"]
-            shown += [_short(r), *(f"{v.value:.2f}".replace("0.", ".") for v in (share, way))]
-        (line,) = (s for s in lines if s.startswith(f"| `{theory}` | ") and s.count("|") > 6)
-        assert line.endswith(f"| {' | '.join(shown)} |"), (theory, shown)
+            way = made.scaled(tree, row, theory).share["wiener"].value
+            ends = {"wiener": "0", "replicate": "1"}
+            short = ends.get(theory, _dotted(way) if way > 0 else "below 0")
+            shown += [_short(r), _dotted(share.value), short]
+        own = [s for s in lines if s.startswith(f"| {name} ") and s.count("|") > 6]
+        assert own, theory
+        assert own[0].endswith(f"| {' | '.join(shown)} |"), (theory, shown)
     made.weights(tree).canvas.draw()
     made.crossed.leaderboard(made.standing(tree)).canvas.draw()
     assert any("stacked is ahead" in s and "in 1 of 1 UNet rows" in s for s in made.findings(tree))
