@@ -7,20 +7,24 @@ import re
 import pytest
 from matplotlib.text import Text
 
-from archbias import plots
+from archbias import plots, report
+from archbias.report import words
 
 COLUMN, PAGE, HEIGHT = 3.25, 6.75, 9.0  # inches, ICML 2024
 SMALLEST = 4.8  # points
+SENTENCE = re.compile(r"\S.*\d.*\.")  # with a number in it, and an end
 
 
 def check(module, tree, folder):
-    """At least two figures of the study are PDFs exactly one or two columns wide, no taller than
-    the page; no text in them is too small to read and no label leaves the page.
+    """Every figure says in a sentence what it shows. At least two of the study are PDFs exactly
+    one or two columns wide, no taller than the page; no text in them is too small to read and no
+    label leaves the page.
     """
     wanted, written = plots.widths(module, "icml"), {}
     for columns in (1, 2):
         with plots.style("paper", "icml", columns):
-            for name, figure in plots.drawn(module, tree).items():
+            for name, figure in report.drawn(module, tree).items():
+                _says_what_it_shows(figure, name, tree)
                 if wanted.get(name) != columns:
                     continue
                 (path,) = plots.save(figure, folder / name, ["pdf"])
@@ -34,6 +38,15 @@ def check(module, tree, folder):
                 cut = [text for text in map(cut_off, labels(figure)) if text]
                 assert not cut, (name, cut)
     assert len(written) >= 2, f"wanted two figures for a paper, got {list(written)} of {wanted}"
+
+
+def _says_what_it_shows(figure, name, tree):
+    """A sentence with a number, beside the warning of a run whose sizes mean nothing."""
+    title = " ".join(figure.get_suptitle().split())
+    for warning in words.toy(tree):
+        assert warning in title, (name, title)
+        title = title.replace(warning, "").strip()
+    assert SENTENCE.match(title), (name, title)
 
 
 def size(path):

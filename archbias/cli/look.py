@@ -166,7 +166,7 @@ def draw(
     """Draw a run's figures into RUN/figures, those of the study at `source` if one is given;
     returns the files.
     """
-    from .. import plots, store
+    from .. import plots, report, store
     from .. import study as studies
     from ..store.names import file_name
 
@@ -180,7 +180,7 @@ def draw(
     wide = plots.widths(module, venue)
     for columns in sorted({1, *wide.values()}):
         with plots.style(style, venue, columns), drawing(folder):
-            for name, figure in plots.drawn(module, tree).items():
+            for name, figure in report.drawn(module, tree).items():
                 if wide.get(name, 1) == columns:
                     stem = folder / "figures" / file_name(str(name))
                     written += plots.save(figure, stem, formats, tree.attrs)

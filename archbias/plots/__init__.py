@@ -25,8 +25,8 @@
     crossed                    figures of networks x theories: a wall, a leaderboard, where along
                                the noise and where in the image theories fail
     training_curves(ds)        loss against steps
-    standard(tree)             those of the above that a store has the groups for; drawn(module,
-                               tree): the study's own, or these; widths: in columns of a page
+    standard(tree)             those of the above that a store has the groups for; widths: of a
+                               study's figures, in columns of a page
     style, save, color         how figures look, how they are written, and the colour of a family
                                everywhere
 
@@ -51,7 +51,7 @@ from .predictors import agreement
 from .protocols import scales
 from .regions import by_region
 from .spectra import covariance_spectra, covariance_spectrum, radial_spectra
-from .standard import drawn, standard, widths
+from .standard import standard, widths
 from .styles import page_width, render, save, style
 from .training import training_curves
 from .variance import mode_variance
@@ -67,7 +67,6 @@ __all__ = [
     "covariance_spectra",
     "covariance_spectrum",
     "density",
-    "drawn",
     "excess_parts",
     "family_grid",
     "family_of",

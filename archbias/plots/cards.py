@@ -113,6 +113,35 @@ def _dendrogram(axes: Axes, tree: dict | None, n: int) -> None:
     axes.invert_xaxis()
 
 
+def reach(field: xr.DataArray) -> xr.DataArray:
+    """Distance from the centre, in pixels, within which half of the energy lies: (family, sigma).
+
+    Args:
+        field: (family, sigma, row, column) energy by offset, the pixel itself in the centre.
+    """
+    maps = field.transpose("family", "sigma", "row", "column")
+    y, x = np.indices(maps.shape[2:])
+    far = np.hypot(y - (y.max()) / 2, x - (x.max()) / 2).ravel()
+    order = np.argsort(far, kind="stable")
+    inside = maps.values.reshape(*maps.shape[:2], -1)[..., order].cumsum(-1)
+    first = far[order][(inside >= 0.5 * inside[..., -1:]).argmax(-1)]
+    first = np.where(np.isfinite(inside[..., -1]), first, np.nan)
+    return maps.isel(row=0, column=0, drop=True).copy(data=first)
+
+
+def looking(field: xr.DataArray) -> str:
+    """How far families look at the highest and at the lowest noise level, in a sentence."""
+    found = reach(field).sortby("sigma")
+    found = found.isel(sigma=np.isfinite(found.values).any(0)).median("family")
+    if not found.sizes["sigma"]:
+        return ""
+    low, high = (found.isel(sigma=k) for k in (0, -1))
+    return (
+        f"Half of what moves a pixel lies within {float(high):.1f} pixels of it at sigma "
+        f"{float(high['sigma']):.2g}, within {float(low):.1f} at {float(low['sigma']):.2g}."
+    )
+
+
 def receptive_fields(field: xr.DataArray, figure: Figure | None = None) -> Figure:
     """Where each family looks: a map per family (rows) and noise level (columns), each scaled to
     its own maximum.

@@ -176,6 +176,31 @@ def one_step(share: xr.DataArray, title: str = "") -> Figure:
     return figure
 
 
+def nearest(share: xr.DataArray) -> str:
+    """Which theory is nearest the network, by noise level, on the kind of state that is hardest to
+    copy: unseen images, else the last kind that was measured.
+
+    Args:
+        share: (predictor, kind, sigma), 0 the network itself, 1 the Wiener filter.
+    """
+    share = share.dropna("kind", how="all")
+    kinds = list(map(str, share["kind"].values))
+    if not kinds:
+        return ""
+    kind = "unseen" if "unseen" in kinds else kinds[-1]
+    values = share.sel(kind=kind).dropna("predictor", how="all").dropna("sigma", how="all")
+    values = values.fillna(np.inf).transpose("predictor", "sigma")
+    first = values["predictor"].values[values.values.argmin(0)]
+    names, counts = np.unique(first, return_counts=True)
+    best, near = counts.argmax(), int((values.min("predictor") < 1).sum())
+    where = {"training": "noisy training images", "unseen": "noisy unseen images"}
+    return (
+        f"On {where.get(kind, 'its own trajectory')} a theory is nearer the network than the Wiener "
+        f"filter at {near} of {len(first)} noise levels, most often {names[best]} (nearest at "
+        f"{counts[best]})."
+    )
+
+
 def error_maps(tree: xr.DataTree, rows: Sequence[str], predictors: Sequence[str]) -> Figure:
     """Root mean squared difference of prediction and network, pixel by pixel, one row of maps per
     network; one colour scale a row, from the samples' own spread.

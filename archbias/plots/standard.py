@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import xarray as xr
@@ -37,23 +36,6 @@ def standard(tree: xr.DataTree) -> dict[str, Figure]:
     if has("training", "loss"):
         found["training"] = training_curves(tree["training"].to_dataset())
     return {name: whole(f) for name, f in found.items()}
-
-
-def drawn(module: Any, tree: xr.DataTree) -> dict[str, Figure]:
-    """What a study's `figures.py` draws; the standard figures without one, or where a group it
-    reads is missing (yet).
-    """
-    if module is None:
-        return standard(tree)
-    try:
-        return module.figures(tree)
-    except KeyError as error:
-        warnings.warn(
-            f"the study's own figures want what this store lacks ({error.args[0]}); drawn are the "
-            "standard ones",
-            stacklevel=2,
-        )
-        return standard(tree)
 
 
 def widths(module: Any, venue: str | None) -> dict[str, int]:

@@ -171,15 +171,16 @@ def _characters(size: str | float, inches: float) -> int:
     return int(72 * inches / (0.55 * points))
 
 
-def headline(figure: Figure, title: str, takeaway: str = "") -> None:
-    """What a figure asks and, where known, answers, above it; lines fit the page."""
+def headline(figure: Figure, *sentences: str) -> None:
+    """Sentences above a figure, in place of what stood there; lines fit the page, which grows."""
     size = mpl.rcParams["axes.titlesize"]
     points = FontProperties(size=size).get_size_in_points()
     room = _characters(size, figure.get_size_inches()[0])
-    lines = [line for text in (title, takeaway) for line in textwrap.wrap(plain(text), room)]
+    lines = [line for text in sentences for line in textwrap.wrap(plain(text), room)]
+    more = len(lines) - len(figure.get_suptitle().splitlines())
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size)
     width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + 1.3 * points / 72 * len(lines))
+    figure.set_size_inches(width, height + 1.3 * points / 72 * more)
 
 
 class Page(Figure):

@@ -7,6 +7,7 @@ at 95 %, for each direction.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from .colors import NEUTRAL, marker, palette
 from .styles import axes_or_new, headline, key, plain, whole
 
 TICKS = (1, 5, 10, 20, 40, 60, 80, 100, 150, 200, 300, 500, 1000)  # of ranks, on a root scale
+KEPT = 0.5  # of the data's variance: a direction with less is lost
+NAMED = 3  # families a takeaway names at either end
 
 
 def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
@@ -105,8 +108,20 @@ def mode_variance(ds: xr.Dataset, axes: Axes | None = None) -> Axes:
     key(axes, handles)
     if own:
         title = "Which directions of the data survive?"
-        headline(whole(axes), title, "At 1 as in the data, below it lost.")
+        headline(whole(axes), title, survivors(shares))
     return axes
+
+
+def survivors(shares: Mapping[str, np.ndarray]) -> str:
+    """How many directions keep at least `KEPT` of the data's variance, family by family."""
+    counts = {family: int((v >= KEPT).sum()) for family, v in shares.items()}
+    if not counts:
+        return ""
+    of = max(len(v) for v in shares.values())
+    order = sorted(counts, key=lambda f: -counts[f])
+    some = order if len(order) <= 2 * NAMED else [*order[:NAMED], *order[-NAMED:]]
+    named = ", ".join(f"{f} {counts[f]}" for f in some)
+    return f"Of {of} directions at least {KEPT:g} of the variance survives in: {named}."
 
 
 def smooth(values: np.ndarray) -> np.ndarray:

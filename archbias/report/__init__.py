@@ -1,5 +1,6 @@
 """A run as one page: `write(run, study)` makes RUN/report.html."""
 
+from .drawing import drawn
 from .page import findings, page, write
 
-__all__ = ["findings", "page", "write"]
+__all__ = ["drawn", "findings", "page", "write"]

@@ -28,7 +28,7 @@ from ..errors import InputError
 from ..exploring.page import policy_hash
 from ..families import FAMILIES
 from ..store.open import variable
-from . import tables, words
+from . import drawing, tables, words
 from .command import attribute, reproduce, spelled
 
 CAPTIONS = {
@@ -161,14 +161,15 @@ def findings(tree: xr.DataTree, module: Any) -> list[str]:
 def _figures(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
     captions = CAPTIONS | getattr(module, "CAPTIONS", {})
     with plots.style("notebook"):
-        drawn, attrs = plots.drawn(module, tree), {str(k): v for k, v in tree.attrs.items()}
+        figures, attrs = drawing.drawn(module, tree), {str(k): v for k, v in tree.attrs.items()}
         found = []
-        for name, figure in drawn.items():
+        for name, figure in figures.items():
             data = plots.render(figure, "png", attrs, name=name)
             # the PNG header
             width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
             caption = captions.get(name, "")
-            alt = f"{name}: {caption}" if caption else f"figure {name}"
+            told = " ".join([*drawing.heading(figure), caption]).strip()
+            alt = f"{name}: {told}" if told else f"figure {name}"
             encoded = base64.b64encode(data).decode()
             found.append(
                 {

@@ -5,7 +5,7 @@ nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -109,6 +109,25 @@ def beside(r: xr.DataArray, ranked: Sequence[tuple[str, Interval]]) -> str:
         return f" (too few seeds to tell it from {second})"
     p = paired(r.sel(predictor=best).values, r.sel(predictor=second).values).p
     return "" if p < ALPHA else f" (not told apart from {second})"
+
+
+def winners(won: Mapping[str, tuple[str, float]]) -> str:
+    """Who is first in which rows, most rows first: row -> (name, value)."""
+    by: dict[str, list[float]] = {}
+    for name, value in won.values():
+        by.setdefault(name, []).append(value)
+    order = sorted(by, key=lambda name: (-len(by[name]), name))
+    if len(won) == 1:
+        return ", ".join(f"{name} ({span(by[name])})" for name in order)
+    return ", ".join(
+        f"{name} in {len(by[name])} of {len(won)} ({span(by[name])})" for name in order
+    )
+
+
+def span(values: Sequence[float], digits: str = ".2f") -> str:
+    """The least and the most of some numbers; one where they read alike."""
+    low, high = (f"{v:{digits}}" for v in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def copies(tree: xr.DataTree, family: str) -> str:

@@ -134,14 +134,61 @@ def weights(tree: xr.DataTree) -> Figure:
         axes.set_visible(False)
     for axes in panels[:, 0]:
         axes.set_ylabel("weight")
-    figure.supxlabel("noise level sigma (pixel value)", fontsize="medium")
+    for axes in panels[-1]:
+        axes.set_xlabel("noise level sigma")
     shown = {
         text: handle
         for axes in panels.flat
         for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=len(shown))
+    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=len(shown))
     return figure
+
+
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence."""
+    rows = [row for row, _, _ in crossed.rows_of(tree)]
+    if not rows:
+        return {}
+    board = standing(tree)["share"]
+    gone = {row: board.sel(family=row).dropna("theory") for row in rows}
+    farthest = {
+        row: (str(one.idxmax("theory").values), float(one.max()))
+        for row, one in gone.items()
+        if one.sizes["theory"]
+    }
+    missed = {row: min(errors(tree, row).items(), key=lambda e: e[1]) for row in rows}
+    said = {
+        "leaderboard": f"Farthest from the Wiener filter (0) to the network retrained (1): "
+        f"{words.winners(farthest)}.",
+        "where": f"Least root mean squared difference from the network: {words.winners(missed)}.",
+    }
+    if "weights" in tree.children:
+        said["weights"] = heaviest(tree)
+    for number, row in enumerate(rows):
+        suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if number else ""
+        said[f"wall{suffix}"] = words.predicted(tree, row)
+        if "steps" in tree.children and row in tree["steps"]["family"].values:
+            said[f"one_step{suffix}"] = crossed.nearest(along(tree, row))
+    return said
+
+
+def errors(tree: xr.DataTree, row: str) -> dict[str, float]:
+    """Root mean squared difference of each theory from the network, over all seeds."""
+    square = tree["agreement"]["mse"].sel(family=row)
+    found = {t: float(square.sel(predictor=t).mean()) ** 0.5 for t in theories_of(tree)}
+    return {t: v for t, v in found.items() if np.isfinite(v)}
+
+
+def heaviest(tree: xr.DataTree) -> str:
+    """Which part of the stacked theory weighs most, by noise level."""
+    found = tree["weights"]["weight"].isel(theory=0, drop=True)
+    levels = found.stack(level=("family", "sigma")).dropna("level", how="all").fillna(-np.inf)
+    first = levels["part"].values[levels.argmax("part").values]
+    names, counts = np.unique(first, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    parts = [f"{names[i]} at {counts[i]}" for i in order]
+    return f"Of {len(first)} noise levels the largest weight is that of {', '.join(parts)}."
 
 
 def findings(tree: xr.DataTree) -> list[str]:

@@ -27,6 +27,18 @@ def figures(tree: xr.DataTree) -> dict:
     }
 
 
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence; `agreement` says its own."""
+    found = plots.cards.reach(tree["cards"]["receptive"])
+    wide = found.max("sigma").to_series()
+    far, near = wide.idxmax(), wide.idxmin()
+    return {
+        "receptive_fields": plots.cards.looking(tree["cards"]["receptive"]),
+        "cards": f"{far} looks farthest (half of what moves a pixel within {wide[far]:.1f} pixels), "
+        f"{near} least far ({wide[near]:.1f}).",
+    }
+
+
 def summary(tree: xr.DataTree) -> pd.DataFrame:
     """One row per network and prediction: r, and its share of the way from the mean image to the
     replicate, with intervals.

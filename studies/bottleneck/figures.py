@@ -19,6 +19,7 @@ TITLES = {
     "mlp": "trained network",
 }
 FLOOR = "mean image"
+HALF = 0.5  # of the samples: from there a decoder is said to copy
 SHADES = dict(
     zip(
         (*TITLES, FLOOR),
@@ -72,7 +73,7 @@ def pictures(tree: xr.DataTree, seed: int = 0) -> Figure:
             ha="right",
             va="center",
         )
-    figure.suptitle("numbers that pass; one noise everywhere, copies framed")
+    figure.supxlabel("numbers that pass; one noise everywhere, copies framed", fontsize="medium")
     return figure
 
 
@@ -121,6 +122,29 @@ def _line(axes, kind: str, values: xr.DataArray, interval) -> None:
         capsize=2,
         label=TITLES.get(kind, kind),
     )
+
+
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence."""
+    ds, told = tree["waist"].to_dataset(), tree["foretold"].to_dataset()
+    widths, copies = np.sort(ds["width"].values), {}
+    for kind in _kinds(ds):
+        share = ds["copied"].sel(kind=kind, width=widths).mean("seed").values
+        copies[kind] = widths[share >= HALF]
+    never = [TITLES[k] for k, found in copies.items() if not len(found)]
+    some = [f"{TITLES[k]} from {w[0]} numbers" for k, w in copies.items() if len(w)]
+    r = told["r"].median("seed")
+    rest = [k for k in r["kind"].values if np.isfinite(r.sel(kind=k)).any() and k != FLOOR]
+    best = max(rest, key=lambda k: float(r.sel(kind=k).max()))
+    value = f"{float(r.sel(kind=best).max()):.2f}"
+    first = ds["copied"].isel(seed=0).sel(kind=_kinds(ds))
+    return {
+        "samples": f"Of this noise {int(first.sum())} of {first.size} decoders make a copy "
+        "(framed).",
+        "copying": "Half of the samples are copies with "
+        + "; ".join([*(some or ["no decoder"]), *(f"{n} at no width" for n in never)])
+        + f". The trained network is predicted best by {TITLES[best]}: r up to {value}.",
+    }
 
 
 def findings(tree: xr.DataTree) -> list[str]:

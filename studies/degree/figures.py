@@ -125,6 +125,20 @@ def _errors(ax, x: list[int], found: list, style: dict) -> None:
     ax.errorbar(x, middle, np.abs(np.array([[v.low, v.high] for v in found]).T - middle), **style)
 
 
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence."""
+    table, shares = summary(tree), []
+    for name, rows in table[table["denoiser"] != "ideal"].groupby("set", sort=False):
+        first, last = rows.iloc[0], rows.iloc[-1]
+        shares.append(f"{name}: {first['copies']} at {first['denoiser']}, {last['copies']} at "
+                      f"{last['denoiser']}")  # fmt: skip
+    left = max(float(tree[name]["escape"].max()) for name in SETS)
+    return {
+        "dial": f"Copies as the degree rises: {'; '.join(shares)}.",
+        "curves": f"Copies as the degree rises: {'; '.join(shares)}; at most {left:.1g} escape.",
+    }
+
+
 def findings(tree: xr.DataTree) -> list[str]:
     """How many samples are copies at the lowest and at the highest degree, by set."""
     said = []

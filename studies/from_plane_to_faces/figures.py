@@ -141,6 +141,24 @@ def agreed(tree: xr.DataTree, name: str, family: str, predictor: str) -> interva
     return intervals.bootstrap(values)
 
 
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence."""
+    families = families_of(tree)
+    bound = {f: agreed(tree, "images", f, "own law") for f in families}
+    bound = {f: v.value for f, v in bound.items() if v.n}
+    count = {}
+    for name in SETS:
+        networks = [f for f in families_of(tree, name) if f.startswith("MLP")]
+        shares = [copies(tree, name, f).value for f in networks]
+        count[name] = f"{words.span(shares)} from {named(tree, name)}"
+    own = f"from the same noise they draw it to r {words.span(list(bound.values()), '.4f')}"
+    return {
+        "page": f"{len(bound)} of {len(families)} architectures have a law, known before sampling"
+        + (f": {own}." if bound else "."),
+        "capacity": f"Share of copies by width: {'; '.join(count.values())}.",
+    }
+
+
 def findings(tree: xr.DataTree) -> list[str]:
     """By architecture on images: its law, whether it kept it, what else predicts it, its copies."""
     few = words.small(tree["images"]["samples"].sizes["seed"])

@@ -12,6 +12,7 @@ from archbias.judging.findings import MEAN, OTHER_SEED, REPLICATE, standing
 from archbias.metrics.intervals import bootstrap
 from archbias.plots import crossed
 from archbias.plots.styles import new_figure
+from archbias.report import words
 from archbias.study.steps import share
 
 CAPTIONS = {
@@ -42,6 +43,21 @@ def figures(tree: xr.DataTree) -> dict[str, Figure]:
     if "cards" in tree.children:
         made["card"] = plots.receptive_fields(tree["cards"]["receptive"])
     return made
+
+
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence; `agreement` says its own."""
+    said = {}
+    if "health" in tree.children:
+        said["health"] = sentences(tree)[0]
+    for row, _, _ in crossed.rows_of(tree):
+        said["wall"] = words.predicted(tree, row)
+        if "steps" in tree.children:
+            one = share(tree["steps"].to_dataset().sel(family=row, drop=True))
+            said["one_step"] = crossed.nearest(one.drop_sel(predictor="wiener"))
+    if "cards" in tree.children:
+        said["card"] = plots.cards.looking(tree["cards"]["receptive"])
+    return said
 
 
 def findings(tree: xr.DataTree) -> list[str]:

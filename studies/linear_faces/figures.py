@@ -86,6 +86,21 @@ def power(ds: xr.Dataset) -> Figure:
     return figure
 
 
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What the figure of power shows, in a sentence."""
+    ds = tree["power"].to_dataset()
+    mean, data = ds["power"].mean("seed"), ds["data_power"].mean("image")
+    off = 10 * np.log10(mean.sel(family=ds["law"].values) / ds["law_power"].rename(law="family"))
+    networks = [str(f) for f in ds["family"].values if str(f).startswith("unet")]
+    lost = 10 * np.log10(mean.sel(family=networks) / data)
+    away = [f"{n} by up to {float(abs(lost.sel(family=n)).max()):.1f}" for n in networks]
+    return {
+        "power": "Power of the samples against that of their law: off by "
+        f"{float(abs(off).median()):.1f} dB in the median, {float(abs(off).max()):.1f} at most."
+        + (f" From the data's differ {', '.join(away)} dB." if away else "")
+    }
+
+
 def summary(tree: xr.DataTree) -> pd.DataFrame:
     """One row per prediction: how well it predicts the network, seed by seed."""
     rows = []

@@ -8,6 +8,7 @@ from archbias import plots
 from archbias.report import words
 
 FALLING = ("ls falling", "els falling", "bbels falling", "es", "ideal")
+SURE = np.log(2)  # nats: the entropy of two sources alike
 # columns of a paper's page that a figure takes
 PAPER = {
     "entropy-window": 1,
@@ -38,6 +39,36 @@ def figures(tree: xr.DataTree) -> dict:
     made["entropy-window"] = plots.against_noise(entropy.sel(family=fixed)).figure
     made["entropy-machine"] = plots.against_noise(entropy.sel(family=falling)).figure
     return made
+
+
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence."""
+    said = {
+        f"mosaic-{row['machine'].replace(' ', '-')}": (
+            f"A sample of {row['machine']} is made of {row['images in a sample']} training images; "
+            f"{row['copies']} samples are copies."
+        )
+        for _, row in summary(tree).iterrows()
+    }
+    entropy = tree["beliefs"]["entropy"].mean(("row", "column", "seed"))
+    shown = {"window": [f for f in map(str, entropy["family"].values) if f.startswith("bbels")]}
+    shown["machine"] = [f for f in FALLING if f in entropy["family"].values]
+    for name, families in shown.items():
+        sure = {}
+        for family in families:
+            one = entropy.sel(family=family).dropna("sigma").sortby("sigma")
+            below = one["sigma"].values[one.values < SURE]
+            sure[family] = float(below.max()) if len(below) else 0.0
+        first, last = (pick(sure, key=lambda f: sure[f]) for pick in (max, min))
+        said[f"entropy-{name}"] = (
+            f"As the noise falls beliefs become sure (fewer than two sources) first in {first}, "
+            f"{_at(sure[first])}, last in {last}, {_at(sure[last])}."
+        )
+    return said
+
+
+def _at(sigma: float) -> str:
+    return f"at sigma {sigma:.2g}" if sigma else "at no level"
 
 
 def findings(tree: xr.DataTree) -> list[str]:

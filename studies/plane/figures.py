@@ -120,6 +120,22 @@ def fields(tree: xr.DataTree) -> Figure:
     return figure
 
 
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence."""
+    near, away = {}, {}
+    for name, rows in summary(tree).groupby("set", sort=False):
+        distance = {
+            r["family"]: float(r["distance / spacing"].split()[0]) for _, r in rows.iterrows()
+        }
+        near[str(name)] = min(distance.items(), key=lambda d: d[1])
+        away[str(name)] = max(distance.items(), key=lambda d: d[1])
+    sentence = (
+        f"Nearest to the training points draw: {words.winners(near)}; farthest: "
+        f"{words.winners(away)} (distances in spacings of the points)."
+    )
+    return {"plane": sentence, "fields": sentence}
+
+
 def findings(tree: xr.DataTree) -> list[str]:
     """Which architecture stays nearest to the points of each set, and which goes farthest."""
     said = []

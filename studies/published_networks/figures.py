@@ -240,6 +240,45 @@ def verdict(tree: xr.DataTree, name: str) -> str:
     return "sound" + (f", though {said}, which its samples do not show" if said else "")
 
 
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence."""
+    names, grown = networks(tree), {}
+    bad = [n for n in names if not verdict(tree, n).startswith("sound")]
+    said = {
+        "health": f"{len(names) - len(bad)} of {len(names)} networks are sound denoisers"
+        + (f"; {' and '.join(bad)} {'is' if len(bad) == 1 else 'are'} not." if bad else ".")
+    }
+    for name in names:
+        theory, few, many = gained(tree, name)
+        if few < many:
+            ends = [np.nanmedian(values(tree, name, f"{theory} {n}")) for n in (few, many)]
+            grown[name] = f"{name} from {ends[0]:.2f} to {ends[1]:.2f} ({theory})"
+        best = [p for p in predictors(tree, name) if told(p)[1]]
+        said[f"wall-{name.replace(' ', '-')}"] = said[f"drawn-{name.replace(' ', '-')}"] = (
+            f"{name} is predicted best by {best[0]}: median r "
+            f"{np.nanmedian(values(tree, name, best[0])):.2f}."
+            if best
+            else f"No theory answered {name}."
+        )
+    some = "; ".join(grown.values())
+    said["counts"] = f"What more images add to r: {some}." if some else "One number of images each."
+    for known in sets(tree):
+        if "masks" in tree[known]:
+            said[f"masks-{known}"] = plots.cards.looking(_shares(tree[known]["masks"]["energy"]))
+    return said
+
+
+def gained(tree: xr.DataTree, name: str) -> tuple[str, int, int]:
+    """The best theory of a network of those told several numbers of images; fewest and most."""
+    counts: dict[str, list[int]] = {}
+    for theory, n in map(told, predictors(tree, name)):
+        if n:
+            counts.setdefault(theory, []).append(n)
+    several = ((theory, found) for theory, found in counts.items() if len(found) > 1)
+    theory, found = next(several, ("", [0]))
+    return theory, min(found), max(found)
+
+
 def findings(tree: xr.DataTree) -> list[str]:
     """What the numbers say: health first, then windows, then which theory predicts whom."""
     order = sorted(networks(tree), key=lambda n: verdict(tree, n).startswith("sound"))

@@ -314,6 +314,89 @@ def attention(tree: xr.DataTree, known: str, plain: str, other: str) -> Figure:
     return plots.by_region(r.assign_coords(family=list(panels)), panels, "bbELS")
 
 
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence; `agreement` says its own."""
+    said = {}
+    for place, (row, known, network) in enumerate(crossed.rows_of(tree)):
+        suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if place else ""
+        said[f"wall{suffix}"] = said[f"machines{suffix}"] = words.predicted(tree, row)
+        if "mosaic" in tree and row in tree["mosaic"]["family"].values:
+            said[f"mosaic{suffix}"] = patchwork(tree, row)
+    found = {"scale": shrinking, "collapse": collapsing, "parts": counting}
+    groups = {"scale": "calibration", "collapse": "collapse", "parts": "parts"}
+    said |= {name: say(tree) for name, say in found.items() if groups[name] in tree.children}
+    if by_number(tree):
+        said["number"] = " ".join(grown(tree, *one) for one in by_number(tree).items())
+    for known, plain, other in attending(tree):
+        said[f"attention-{known}"] = attended(tree, known, plain, other)
+    return said
+
+
+def patchwork(tree: xr.DataTree, row: str) -> str:
+    """How much of the machine's and of the network's samples equals its source."""
+    exact = tree["mosaic"]["consistent"].sel(family=row).median("seed")
+    machine = str(tree["rows"]["machine"].sel(family=row).values)
+    own = {m: float(exact.sel(maker=m)) for m in (machine, "network")}
+    return (
+        f"{own[machine]:.0%} of the pixels that {machine} draws equal the training pixel they come "
+        f"from, {own['network']:.0%} of those that the network draws."
+    )
+
+
+def shrinking(tree: xr.DataTree) -> str:
+    """How far windows shrink as the noise falls, over the rows shown."""
+    ends, calibration = [], tree["calibration"].to_dataset()
+    for row, _, _ in crossed.rows_of(tree):
+        if row not in calibration["family"].values:
+            continue
+        machine = str(tree["rows"]["machine"].sel(family=row).values)
+        one = calibration["choice"].sel(family=row, machine=machine).isel(protocol=0)
+        one = one.median("fit_seed").dropna("sigma").sortby("sigma")
+        ends.append((float(one[-1]), float(one[0])))
+    wide, narrow = (words.span([e[k] for e in ends], ".0f") for k in (0, 1))
+    return (
+        f"As the noise falls, the window that fits best shrinks to {narrow} pixels (from {wide}) in "
+        f"{len(ends)} rows."
+    )
+
+
+def collapsing(tree: xr.DataTree) -> str:
+    """From how many images a sample is drawn, by window."""
+    ds = tree["collapse"].to_dataset()
+    count = ds["images"].isel(family=0).mean("seed").dropna("window").to_series()
+    return f"Training images in a sample: {'; '.join(f'{w}, {n:.0f}' for w, n in count.items())}."
+
+
+def counting(tree: xr.DataTree) -> str:
+    """How many garments have more parts than they should, by maker, over all kinds."""
+    parts, shares = tree["parts"]["parts"].isel(family=0), {}
+    for maker in map(str, parts["maker"].values):
+        more = known = 0
+        for kind in map(int, parts["kind"].values):
+            values = parts.sel(maker=maker, kind=kind).values
+            values = values[np.isfinite(values)]
+            more += int((values > USUAL["parts"].get(kind, 1)).sum())
+            known += len(values)
+        if known:
+            shares[maker] = f"{more / known:.0%} of {maker}"
+    return f"More parts than a garment has: {', '.join(shares.values())}."
+
+
+def attended(tree: xr.DataTree, known: str, plain: str, other: str) -> str:
+    """What attention changes of the agreement with bbELS inside of objects, seed by seed."""
+    r = tree["regions"]["region_r"].sel(predictor="bbels")
+    inside = "foreground"
+    without, with_it = (
+        r.sel(family=f"{known} {network}", region=inside).values for network in (plain, other)
+    )
+    change = bootstrap(with_it - without)
+    verb = "raises" if change.low > 0 else "lowers" if change.high < 0 else "does not change"
+    return (
+        f"Attention {verb} agreement with bbELS ({inside}): r {np.nanmedian(without):.2f} without, "
+        f"{np.nanmedian(with_it):.2f} with it (difference {change:.3f})."
+    )
+
+
 def findings(tree: xr.DataTree) -> list[str]:
     """The machine of the border against the other theories, row by row, then each row in words."""
     rows = [row for row, _, _ in crossed.rows_of(tree)]

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
+from scipy.stats import spearmanr
 
 from archbias import plots
 from archbias.metrics import between
 from archbias.metrics.intervals import Interval, binomial, bootstrap
 from archbias.metrics.realism import Calibrated
+from archbias.report import words
 
 # variants a figure has room for; of a crossed grid those with at most one change are shown
 MOST = 14
@@ -79,6 +81,43 @@ def protocols(tree: xr.DataTree, seeds: int = 6) -> Figure:
         axes.set_ylabel("seed of the noise")
         axes.set_xlabel(f"{kind} protocol" if kind != "as published" else kind)
     return figure
+
+
+def says(tree: xr.DataTree) -> dict[str, str]:
+    """What each figure shows, in a sentence; `theory` says its own."""
+    labels = labels_of(tree)
+    novelty = novelty_of(tree).median("seed").sel(family=list(labels))
+    frechet, held = tree["realism"]["frechet"].sel(family=list(labels)), tree["held_out"]["frechet"]
+    unreal = int((frechet > float(held.max())).sum())
+    known = tree["novelty"]["copy"].sel(family=list(labels)).values
+    copies = f"{int((known == 1).sum())} of {known.size} samples are copies"
+    error = losses(tree).sel(images="held out", family=list(labels))
+    rank = float(spearmanr(error.values, frechet.values).statistic)
+    said = {
+        "wall": f"One noise a row, {len(labels)} networks: {copies}.",
+        "samples": f"One noise a row, {len(labels)} networks: {copies}.",
+        "plane": f"{unreal} of {len(labels)} networks draw less real images than held-out ones; "
+        f"their distance to training images is {words.span(novelty.values)} of a held-out one's.",
+        "loss": "Held-out error and unlikeness to faces: rank correlation "
+        f"{rank:.2f} over {len(labels)} networks.",
+    }
+    names = list(labels_of(tree, all_trainings=False))
+    r = tree["pairs"]["between"].sel(variant=names, other=names).median("seed").values
+    if len(names) > 1 and np.isfinite(r.diagonal()).all():
+        apart = r[~np.eye(len(r), dtype=bool)]
+        said["agreement"] = (
+            f"Two variants agree to r {words.span(apart)} from the same noise, one retrained to "
+            f"{words.span(r.diagonal())}."
+        )
+    protocols = by_protocol(tree)
+    if len(protocols) == 2:
+        ours, theirs = protocols.values()
+        met = tree["pairs"]["between"].median("seed")
+        between = [float(met.sel(variant=v, other=theirs[a])) for a, v in ours.items()]
+        said["protocols"] = (
+            f"The same noise and architecture under two protocols: r {words.span(between)}."
+        )
+    return said
 
 
 def findings(tree: xr.DataTree) -> list[str]:
