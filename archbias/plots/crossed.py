@@ -195,9 +195,9 @@ def nearest(share: xr.DataArray) -> str:
     best, near = counts.argmax(), int((values.min("predictor") < 1).sum())
     where = {"training": "noisy training images", "unseen": "noisy unseen images"}
     return (
-        f"On {where.get(kind, 'its own trajectory')} a theory is nearer the network than the Wiener "
-        f"filter at {near} of {len(first)} noise levels, most often {names[best]} (nearest at "
-        f"{counts[best]})."
+        f"On {where.get(kind, 'its own trajectory')} a theory is nearer the network than the "
+        f"Wiener filter at {near} of {len(first)} noise levels, most often {names[best]} (nearest "
+        f"at {counts[best]})."
     )
 
 

@@ -7,6 +7,7 @@ words. Where the sizes of a run mean nothing every figure says so.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -64,10 +65,9 @@ def heading(figure: Figure) -> list[str]:
 def sentences(tree: xr.DataTree, module: Any = None) -> dict[str, str]:
     """The sentence of each figure by its name: the usual ones, over them those of the study."""
     found = {name: said for name, say in USUAL.items() if (said := say(tree))}
-    try:
+    own: Mapping[str, str] = {}
+    with contextlib.suppress(KeyError):  # a group it reads is not there yet
         own = getattr(module, "says", lambda tree: {})(tree)
-    except KeyError:  # a group it reads is not there yet
-        own = {}
     return found | {str(k): str(v) for k, v in own.items()}
 
 

@@ -34,8 +34,8 @@ def says(tree: xr.DataTree) -> dict[str, str]:
     far, near = wide.idxmax(), wide.idxmin()
     return {
         "receptive_fields": plots.cards.looking(tree["cards"]["receptive"]),
-        "cards": f"{far} looks farthest (half of what moves a pixel within {wide[far]:.1f} pixels), "
-        f"{near} least far ({wide[near]:.1f}).",
+        "cards": f"{far} looks farthest (half of what moves a pixel within {wide[far]:.1f} "
+        f"pixels), {near} least far ({wide[near]:.1f}).",
     }
 
 

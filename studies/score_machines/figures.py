@@ -317,7 +317,7 @@ def attention(tree: xr.DataTree, known: str, plain: str, other: str) -> Figure:
 def says(tree: xr.DataTree) -> dict[str, str]:
     """What each figure shows, in a sentence; `agreement` says its own."""
     said = {}
-    for place, (row, known, network) in enumerate(crossed.rows_of(tree)):
+    for place, (row, _, _) in enumerate(crossed.rows_of(tree)):
         suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if place else ""
         said[f"wall{suffix}"] = said[f"machines{suffix}"] = words.predicted(tree, row)
         if "mosaic" in tree and row in tree["mosaic"]["family"].values:
@@ -355,8 +355,8 @@ def shrinking(tree: xr.DataTree) -> str:
         ends.append((float(one[-1]), float(one[0])))
     wide, narrow = (words.span([e[k] for e in ends], ".0f") for k in (0, 1))
     return (
-        f"As the noise falls, the window that fits best shrinks to {narrow} pixels (from {wide}) in "
-        f"{len(ends)} rows."
+        f"As the noise falls, the window that fits best shrinks to {narrow} pixels (from {wide}) "
+        f"in {len(ends)} rows."
     )
 
 
