@@ -183,6 +183,11 @@ def headline(figure: Figure, *sentences: str) -> None:
     figure.set_size_inches(width, height + 1.3 * points / 72 * more)
 
 
+def heading(figure: Figure | Axes) -> list[str]:
+    """The lines above a figure, as they were written."""
+    return whole(figure).get_suptitle().replace(r"\$", "$").splitlines()
+
+
 class Page(Figure):
     """A figure that a notebook shows without pyplot."""
 
@@ -210,8 +215,9 @@ def save(
     """Write a figure as STEM.pdf, STEM.png, STEM.svg, each whole or not at all; returns the paths.
 
     Args:
-        metadata: a store's attributes; commit, study, families and settings are kept in each file.
-            The same figure and metadata give the same bytes on one machine.
+        metadata: a store's attributes; commit, study, families and settings are kept in each file,
+            a PNG's `Description` is what stands above the figure. The same figure and metadata give
+            the same bytes on one machine.
     """
     stem = Path(stem)
     for kind in formats:
@@ -247,6 +253,7 @@ def render(
             "CreationDate": None,
         },
         "png": {"Title": title, "Software": "archbias"}
+        | {"Description": " ".join(heading(figure))}
         | {k.capitalize(): v for k, v in known.items()},
         "svg": {"Title": title, "Description": words, "Creator": "archbias", "Date": None},
     }[kind]

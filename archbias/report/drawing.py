@@ -17,7 +17,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from .. import plots
-from ..plots.styles import headline
+from ..plots.styles import heading, headline
 from ..store.open import variable
 from . import words
 
@@ -55,11 +55,6 @@ def headed(
         if first or small:
             headline(figure, *first, *own, *small)
     return figures
-
-
-def heading(figure: Figure) -> list[str]:
-    """The lines above a figure, as they were written."""
-    return figure.get_suptitle().replace(r"\$", "$").splitlines()
 
 
 def sentences(tree: xr.DataTree, module: Any = None) -> dict[str, str]:

@@ -27,6 +27,7 @@ from ..denoise import to_json
 from ..errors import InputError
 from ..exploring.page import policy_hash
 from ..families import FAMILIES
+from ..plots.styles import heading
 from ..store.open import variable
 from . import drawing, tables, words
 from .command import attribute, reproduce, spelled
@@ -168,7 +169,7 @@ def _figures(tree: xr.DataTree, module: Any) -> list[dict[str, Any]]:
             # the PNG header
             width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
             caption = captions.get(name, "")
-            told = " ".join([*drawing.heading(figure), caption]).strip()
+            told = " ".join([*heading(figure), caption]).strip()
             alt = f"{name}: {told}" if told else f"figure {name}"
             encoded = base64.b64encode(data).decode()
             found.append(
