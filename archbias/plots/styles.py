@@ -176,7 +176,8 @@ def headline(figure: Figure, *sentences: str) -> None:
     size = mpl.rcParams["axes.titlesize"]
     points = FontProperties(size=size).get_size_in_points()
     room = _characters(size, figure.get_size_inches()[0])
-    lines = [line for text in sentences for line in textwrap.wrap(plain(text), room)]
+    wrapped = (textwrap.wrap(plain(s), room, break_on_hyphens=False) for s in sentences)
+    lines = [line for text in wrapped for line in text]
     more = len(lines) - len(figure.get_suptitle().splitlines())
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size)
     width, height = figure.get_size_inches()

@@ -83,9 +83,9 @@ class Settings(crossed.Settings):
         "mnist unet",
         "mnist resnet",
         "celeba unet",
-        "celeba resnet",
         "cifar10 unet",
         "cifar10 unet, attention",
+        "cifar10 resnet",
     )
     families: dict[str, Spec] = field(default_factory=_networks)
     theories: dict[str, Spec] = field(default_factory=_theories)
