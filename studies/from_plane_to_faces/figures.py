@@ -44,7 +44,7 @@ def page(tree: xr.DataTree) -> Figure:
     families, width = families_of(tree), plots.page_width(1.25)
     figure = Figure(figsize=(width, 0.085 * width * len(families) + 0.6), layout="constrained")
     grid = GridSpec(len(families), 3, figure, width_ratios=(1.15, SHOWN, SHOWN))
-    titles = ("in the plane", "bound to draw (law)", "drew")
+    titles = ("plane", "bound to draw (law)", "drew")
     for i, family in enumerate(families):
         axes = [figure.add_subplot(grid[i, j]) for j in range(3)]
         _plane(axes[0], tree, family)

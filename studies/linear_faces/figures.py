@@ -81,7 +81,8 @@ def power(ds: xr.Dataset) -> Figure:
         axes.set_ylim(-14, 8)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    figure.supxlabel("spatial frequency (cycles per image side)", fontsize="medium")
+    for axes in figure.axes[-3:]:
+        axes.set_xlabel("cycles per image side")
     figure.supylabel("power relative to the data (dB)", fontsize="medium")
     return figure
 
@@ -93,11 +94,11 @@ def says(tree: xr.DataTree) -> dict[str, str]:
     off = 10 * np.log10(mean.sel(family=ds["law"].values) / ds["law_power"].rename(law="family"))
     networks = [str(f) for f in ds["family"].values if str(f).startswith("unet")]
     lost = 10 * np.log10(mean.sel(family=networks) / data)
-    away = [f"{n} by up to {float(abs(lost.sel(family=n)).max()):.1f}" for n in networks]
+    away = [f"{n}'s by up to {float(abs(lost.sel(family=n)).max()):.1f} dB" for n in networks]
     return {
         "power": "Power of the samples against that of their law: off by "
         f"{float(abs(off).median()):.1f} dB in the median, {float(abs(off).max()):.1f} at most."
-        + (f" From the data's differ {', '.join(away)} dB." if away else "")
+        + (f" From the data's differs {', '.join(away)}." if away else "")
     }
 
 

@@ -147,7 +147,7 @@ STUDY = Study(
         "From which training images do the pixels of a score machine's samples come, and "
         "when does it copy?"
     ),
-    settings=Settings(seeds=6),
+    settings=Settings(seeds=8),
     cells=grid,
     presets={
         "toy": {
