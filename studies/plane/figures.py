@@ -121,17 +121,13 @@ def fields(tree: xr.DataTree) -> Figure:
 
 
 def says(tree: xr.DataTree) -> dict[str, str]:
-    """What each figure shows, in a sentence."""
-    near, away = {}, {}
-    for name, rows in summary(tree).groupby("set", sort=False):
-        distance = {
-            r["family"]: float(r["distance / spacing"].split()[0]) for _, r in rows.iterrows()
-        }
-        near[str(name)] = min(distance.items(), key=lambda d: d[1])
-        away[str(name)] = max(distance.items(), key=lambda d: d[1])
+    """What both figures show, in a sentence."""
+    table = summary(tree)
+    table["distance"] = [float(v.split()[0]) for v in table["distance / spacing"]]
+    middle = table.groupby("family")["distance"].median().sort_values()
     sentence = (
-        f"Nearest to the training points draw: {words.winners(near)}; farthest: "
-        f"{words.winners(away)} (distances in spacings of the points)."
+        "Samples lie from the nearest training point, in spacings (median over sets): "
+        f"{', '.join(f'{family} {v:.1f}' for family, v in middle.items())}."
     )
     return {"plane": sentence, "fields": sentence}
 
