@@ -8,7 +8,6 @@ from archbias import plots
 from archbias.report import words
 
 FALLING = ("ls falling", "els falling", "bbels falling", "es", "ideal")
-SURE = np.log(2)  # nats: the entropy of two sources alike
 # columns of a paper's page that a figure takes
 PAPER = {
     "entropy-window": 1,
@@ -53,22 +52,15 @@ def says(tree: xr.DataTree) -> dict[str, str]:
     entropy = tree["beliefs"]["entropy"].mean(("row", "column", "seed"))
     shown = {"window": [f for f in map(str, entropy["family"].values) if f.startswith("bbels")]}
     shown["machine"] = [f for f in FALLING if f in entropy["family"].values]
+    last = entropy.isel(sigma=int(entropy["sigma"].argmin()))
     for name, families in shown.items():
-        sure = {}
-        for family in families:
-            one = entropy.sel(family=family).dropna("sigma").sortby("sigma")
-            below = one["sigma"].values[one.values < SURE]
-            sure[family] = float(below.max()) if len(below) else 0.0
-        first, last = (pick(sure, key=lambda f: sure[f]) for pick in (max, min))
+        counts = {f: float(np.exp(last.sel(family=f))) for f in families}
+        sources = ", ".join(f"{f} {n:.{1 if n < 10 else 0}f}" for f, n in counts.items())
         said[f"entropy-{name}"] = (
-            f"As the noise falls beliefs become sure (fewer than two sources) first in {first}, "
-            f"{_at(sure[first])}, last in {last}, {_at(sure[last])}."
+            f"Sources that a pixel still weighs at sigma {float(last['sigma']):.2g}, "
+            f"exp(entropy): {sources}."
         )
     return said
-
-
-def _at(sigma: float) -> str:
-    return f"at sigma {sigma:.2g}" if sigma else "at no level"
 
 
 def findings(tree: xr.DataTree) -> list[str]:
