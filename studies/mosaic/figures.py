@@ -52,7 +52,7 @@ def says(tree: xr.DataTree) -> dict[str, str]:
     entropy = tree["beliefs"]["entropy"].mean(("row", "column", "seed"))
     shown = {"window": [f for f in map(str, entropy["family"].values) if f.startswith("bbels")]}
     shown["machine"] = [f for f in FALLING if f in entropy["family"].values]
-    last = entropy.isel(sigma=int(entropy["sigma"].argmin()))
+    last = entropy.sel(sigma=entropy["sigma"].min())
     for name, families in shown.items():
         counts = {f: float(np.exp(last.sel(family=f))) for f in families}
         sources = ", ".join(f"{f} {n:.{1 if n < 10 else 0}f}" for f, n in counts.items())
