@@ -152,26 +152,74 @@ def test_the_table_of_strangers_networks_is_that_of_the_readme():
         assert line == f"| {name} | {' | '.join(shown)} |"
 
 
-def test_the_table_of_the_arena_is_that_of_the_readme():
+DASH = "–"  # where a share is below 0
+NETWORKS = {
+    "fashion_mnist unet": "UNet, garments",
+    "cifar10 unet": "UNet, photographs",
+    "cifar10 unet, attention": "UNet with attention, photographs",
+    "fashion_mnist resnet": "ResNet, garments",
+    "cifar10 resnet": "ResNet, photographs",
+}
+
+
+@pytest.fixture(scope="module")
+def arena():
     folder = STUDIES / "arena"
-    tree = archbias.open_study(folder / "fashion_mnist.nc")
-    made, readme = study.figures(folder), (folder / "README.md").read_text(encoding="utf-8")
-    lines = readme.replace("**", "").splitlines()
-    agreement = tree["agreement"].to_dataset()
+    readme = (folder / "README.md").read_text(encoding="utf-8").replace("**", "")
+    tree = archbias.open_study(folder / "results.nc")
+    return tree, study.figures(folder), readme.splitlines()
+
+
+def test_every_line_of_the_arenas_tables_is_that_of_its_results(arena):
+    tree, made, lines = arena
+    agreement, shown = tree["agreement"].to_dataset(), set()
+    assert set(NETWORKS) == {str(f) for f in agreement["family"].values}
     names = {theory: f"`{theory}`" for theory in made.theories_of(tree)}
-    del names["ls, held-out"]  # in the file and the figure alone
-    for theory, name in (names | {"replicate": "retrained"}).items():
-        shown = []
-        for row in ("fashion_mnist unet", "fashion_mnist resnet"):
-            one = agreement.sel(family=row, predictor=theory)
-            r, share = (bootstrap(one[k].values) for k in ("r", "explained"))
-            way = made.scaled(tree, row, theory).share["wiener"].value
-            ends = {"wiener": "0", "replicate": "1"}
-            short = ends.get(theory, _dotted(way) if way > 0 else "below 0")
-            shown += [_short(r), _dotted(share.value), short]
-        own = [s for s in lines if s.startswith(f"| {name} ") and s.count("|") > 6]
-        assert own, theory
-        assert own[0].endswith(f"| {' | '.join(shown)} |"), (theory, shown)
+    names |= {"replicate": "retrained", "mean image": "mean image"}
+    names["wiener masks"] += " as published"
+    for kind in ("UNet", "ResNet"):
+        for theory, name in names.items():
+            cells = []
+            for row in (row for row, title in NETWORKS.items() if title.startswith(kind)):
+                one = agreement.sel(family=row, predictor=theory)
+                r, share = (bootstrap(one[k].values) for k in ("r", "explained"))
+                cell = f"{_short(r)} / {_dotted(share.value)}"
+                if theory not in ("wiener", "replicate", "mean image"):
+                    way = made.scaled(tree, row, theory).share["wiener"].value
+                    cell += f" / {_dotted(way) if way > 0 else DASH}"
+                cells.append(cell)
+            told = made.told(tree, theory).replace("its ", "").replace(" and ", ", ")
+            told = told.replace("a scale", "scale")
+            line = " ".join(f"| {name} | {told} | {' | '.join(cells)} |".split())
+            assert line in lines, line
+            shown.add(line)
+    cells = [s for s in lines if s.startswith("| ") and " / " in s]
+    assert set(cells) == shown
+
+
+def test_what_the_blend_promised_and_kept_is_what_its_readme_says(arena):
+    tree, made, lines = arena
+    tests = made.tests(tree).set_index(["row", "theory"])
+    for row, title in NETWORKS.items():
+        machine = str(tree["rows"]["machine"].sel(family=row).values)
+        gained = bootstrap(made.difference(tree, row, "stacked", machine))
+        left = made.scaled(tree, row, "stacked", floor=machine).share[machine]
+        p = tests.loc[(row, "stacked"), "p, Holm over rows"]
+        of = _short(left) if title.startswith("UNet") else ""
+        line = " ".join(f"| {title} | {_thousandths(gained)} | {p} | {of} |".split())
+        assert line in lines, line
+    promised = made.promised(tree, "stacked")
+    assert "in 3 of 3 UNet rows" in promised
+    assert "to the ceiling in 1," in promised
+    assert "in 2 of 2 ResNet rows" in promised
     made.weights(tree).canvas.draw()
     made.crossed.leaderboard(made.standing(tree)).canvas.draw()
-    assert any("stacked is ahead" in s and "in 1 of 1 UNet rows" in s for s in made.findings(tree))
+
+
+def _thousandths(found) -> str:
+    """As the README writes it: .022 [.016, .027]."""
+    one, low, high = (
+        f"{v:.3f}".replace("-0.", "−.").removeprefix("0")
+        for v in (found.value, found.low, found.high)
+    )
+    return f"{one} [{low}, {high}]"
