@@ -106,8 +106,7 @@ def leaderboard(ds: xr.Dataset) -> Figure:
     # least told first
     kinds = sorted({*told}, key=lambda t: (t.count(",") + t.count(" and "), t != "nothing", t))
     colors = dict(zip(kinds, seaborn.color_palette("viridis_r", len(kinds)), strict=True))
-    columns = min(4, len(rows))
-    lines = -(-len(rows) // columns)
+    lines, columns = across(len(rows))
     figure = new_figure(inches=lines * (0.5 + 0.13 * len(theories)) + 0.6)
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     at = np.arange(len(theories))
@@ -137,17 +136,30 @@ def leaderboard(ds: xr.Dataset) -> Figure:
     grid[0, 0].set_yticks(at, [plain(t) for t in theories])
     grid[0, 0].set_xticks([WORST, 0, 0.5, 1], [f"{WORST:g}", "0", "0.5", "1"])
     grid[0, 0].set(xlim=(WORST - 0.05, 1.1), ylim=(len(theories) - 0.5, -0.5))
-    for axes in grid.flat[len(rows) :]:
-        axes.set_visible(False)
+    unused(grid, len(rows))
     names = {kind: f"told {kind}" for kind in kinds if kind}
     marks = [
         Line2D([], [], color=colors[kind], marker="o", linewidth=2, label=name)
         for kind, name in names.items()
     ]
     wanted = "share of the way from the Wiener filter (0) to the network retrained (1)"
-    across = _columns(list(names.values()))
-    figure.legend(handles=marks, title=wanted, loc="outside lower center", ncols=across)
+    most = _columns(list(names.values()))
+    figure.legend(handles=marks, title=wanted, loc="outside lower center", ncols=most)
     return figure
+
+
+def across(panels: int, most: int = 4) -> tuple[int, int]:
+    """Lines and columns of so many panels, lines alike in length."""
+    lines = -(-panels // most)
+    return lines, -(-panels // lines)
+
+
+def unused(grid: np.ndarray, panels: int) -> None:
+    """Hide what is left of a grid of axes that share x; those above it get their numbers back."""
+    for axes in grid.flat[panels:]:
+        axes.set_visible(False)
+    for axes in grid.flat[max(0, panels - grid.shape[1]) : panels]:
+        axes.tick_params(labelbottom=True)
 
 
 def one_step(share: xr.DataArray, title: str = "") -> Figure:

@@ -119,9 +119,8 @@ def weights(tree: xr.DataTree) -> Figure:
     rows = [row for row, _, _ in crossed.rows_of(tree) if row in found["family"].values]
     parts = [str(p) for p in found["part"].values]
     colors = plots.palette(parts)
-    columns = min(4, len(rows))
-    lines = -(-len(rows) // columns)
-    figure = new_figure(inches=1.6 * lines + 0.7)
+    lines, columns = crossed.across(len(rows))
+    figure = new_figure(inches=1.7 * lines + 0.7)
     panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     for axes, row in zip(panels.flat, rows, strict=False):
         one = found.sel(family=row).dropna("sigma", how="all").sortby("sigma")
@@ -129,13 +128,12 @@ def weights(tree: xr.DataTree) -> Figure:
             values = one.sel(part=part)
             if np.isfinite(values).any():
                 axes.plot(one["sigma"], values, "o-", markersize=3, color=colors[part], label=part)
-        axes.set(xscale="log", title=row, ylim=(-0.05, 1.05))
-    for axes in panels.flat[len(rows) :]:
-        axes.set_visible(False)
+        axes.set(xscale="log", ylim=(-0.05, 1.05))
+        axes.set_title(row, fontsize="small")
+        axes.set_xlabel("noise level sigma")
+    crossed.unused(panels, len(rows))
     for axes in panels[:, 0]:
         axes.set_ylabel("weight")
-    for axes in panels[-1]:
-        axes.set_xlabel("noise level sigma")
     shown = {
         text: handle
         for axes in panels.flat
@@ -188,7 +186,7 @@ def heaviest(tree: xr.DataTree) -> str:
     names, counts = np.unique(first, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     parts = [f"{names[i]} at {counts[i]}" for i in order]
-    return f"Of {len(first)} noise levels the largest weight is that of {', '.join(parts)}."
+    return f"Of {len(first)} noise levels the largest weight is that of {'; '.join(parts)}."
 
 
 def findings(tree: xr.DataTree) -> list[str]:
