@@ -10,16 +10,18 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 
-from .. import plots
+from .. import plots  # first of all that draws: it finds matplotlib a place for its files
 from ..plots.styles import heading, headline
 from ..store.open import variable
 from . import words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST = 3  # families a sentence names one by one
 
