@@ -37,6 +37,11 @@ def rows_of(tree: xr.DataTree) -> Iterator[tuple[str, str, str]]:
         yield row, known, network
 
 
+def suffix(row: str, place: int) -> str:
+    """What the file of a row's figure is named by: nothing for the first row of a store."""
+    return f"-{row.replace(', ', '-').replace(' ', '-')}" if place else ""
+
+
 def predictions_of(tree: xr.DataTree, known: str, network: str) -> dict[str, xr.DataArray]:
     """What was predicted of a row, by predictor: its own predictions, then those of its set."""
     found: dict[str, xr.DataArray] = {}
@@ -106,7 +111,7 @@ def leaderboard(ds: xr.Dataset) -> Figure:
     # least told first
     kinds = sorted({*told}, key=lambda t: (t.count(",") + t.count(" and "), t != "nothing", t))
     colors = dict(zip(kinds, seaborn.color_palette("viridis_r", len(kinds)), strict=True))
-    lines, columns = across(len(rows))
+    lines, columns = grid_shape(len(rows))
     figure = new_figure(inches=lines * (0.5 + 0.13 * len(theories)) + 0.6)
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     at = np.arange(len(theories))
@@ -136,7 +141,7 @@ def leaderboard(ds: xr.Dataset) -> Figure:
     grid[0, 0].set_yticks(at, [plain(t) for t in theories])
     grid[0, 0].set_xticks([WORST, 0, 0.5, 1], [f"{WORST:g}", "0", "0.5", "1"])
     grid[0, 0].set(xlim=(WORST - 0.05, 1.1), ylim=(len(theories) - 0.5, -0.5))
-    unused(grid, len(rows))
+    hide_unused(grid, len(rows))
     names = {kind: f"told {kind}" for kind in kinds if kind}
     marks = [
         Line2D([], [], color=colors[kind], marker="o", linewidth=2, label=name)
@@ -148,13 +153,13 @@ def leaderboard(ds: xr.Dataset) -> Figure:
     return figure
 
 
-def across(panels: int, most: int = 4) -> tuple[int, int]:
+def grid_shape(panels: int, most: int = 4) -> tuple[int, int]:
     """Lines and columns of so many panels, lines alike in length."""
     lines = -(-panels // most)
     return lines, -(-panels // lines)
 
 
-def unused(grid: np.ndarray, panels: int) -> None:
+def hide_unused(grid: np.ndarray, panels: int) -> None:
     """Hide what is left of a grid of axes that share x; those above it get their numbers back."""
     for axes in grid.flat[panels:]:
         axes.set_visible(False)

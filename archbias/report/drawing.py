@@ -73,16 +73,14 @@ def copied(tree: xr.DataTree) -> str:
     if "novelty" not in tree.children or "copy" not in tree["novelty"]:
         return ""
     flags = variable(tree, "novelty/copy").transpose("family", "seed")
-    counts = {}
-    for family, values in zip(flags["family"].values, flags.values.astype(float), strict=True):
-        known = values[np.isfinite(values)]
-        counts[str(family)] = int(known.sum()), len(known)
-    guilty = [f"{c} of {n} of {f}" for f, (c, n) in counts.items() if c][:MOST]
-    rest = sum(n for c, n in counts.values()) - sum(n for c, n in counts.values() if c)
-    if not guilty:
+    known, copies = (v.sum("seed").to_series().astype(int) for v in (flags.notnull(), flags == 1))
+    rest, guilty = known[copies == 0].sum(), copies[copies > 0]
+    if guilty.empty:
         return f"None of {rest} samples is a copy."
-    more = sum(1 for c, _ in counts.values() if c) - len(guilty)
-    said = ", ".join(guilty) + (f" and of {more} more families" if more else "")
+    named = zip(guilty.index, guilty, known[guilty.index], strict=True)
+    said = ", ".join([f"{n} of {of} of {family}" for family, n, of in named][:MOST])
+    if len(guilty) > MOST:
+        said += f" and of {len(guilty) - MOST} more families"
     return f"Copies: {said}" + (f"; none of {rest} of the others." if rest else ".")
 
 

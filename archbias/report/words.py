@@ -5,7 +5,7 @@ nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -111,17 +111,14 @@ def beside(r: xr.DataArray, ranked: Sequence[tuple[str, Interval]]) -> str:
     return "" if p < ALPHA else f" (not told apart from {second})"
 
 
-def winners(won: Mapping[str, tuple[str, float]]) -> str:
-    """Who is first in which rows, most rows first: row -> (name, value)."""
+def winners(names: Sequence[str], values: Sequence[float]) -> str:
+    """Who is first in how many rows, and with which values: the first of each row."""
     by: dict[str, list[float]] = {}
-    for name, value in won.values():
-        by.setdefault(name, []).append(value)
+    for name, value in zip(names, values, strict=True):
+        by.setdefault(str(name), []).append(value)
     order = sorted(by, key=lambda name: (-len(by[name]), name))
-    if len(won) == 1:
-        return ", ".join(f"{name} ({span(by[name])})" for name in order)
-    return ", ".join(
-        f"{name} in {len(by[name])} of {len(won)} ({span(by[name])})" for name in order
-    )
+    rows = {name: f" in {len(by[name])} of {len(names)}" if len(names) > 1 else "" for name in by}
+    return "; ".join(f"{name}{rows[name]} ({span(by[name])})" for name in order)
 
 
 def span(values: Sequence[float], digits: str = ".2f") -> str:

@@ -49,7 +49,7 @@ def figures(tree: xr.DataTree) -> dict:
         if "weights" in tree.children:
             made["weights"] = weights(tree)
     for number, (row, known, network) in enumerate(rows):
-        suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if number else ""
+        suffix = crossed.suffix(row, number)
         shown = ["replicate", *theories_of(tree), "mean image"]
         made[f"wall{suffix}"] = crossed.wall(tree, known, network, shown)
         if "steps" in tree.children and row in tree["steps"]["family"].values:
@@ -119,7 +119,7 @@ def weights(tree: xr.DataTree) -> Figure:
     rows = [row for row, _, _ in crossed.rows_of(tree) if row in found["family"].values]
     parts = [str(p) for p in found["part"].values]
     colors = plots.palette(parts)
-    lines, columns = crossed.across(len(rows))
+    lines, columns = crossed.grid_shape(len(rows))
     figure = new_figure(inches=1.7 * lines + 0.7)
     panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     for axes, row in zip(panels.flat, rows, strict=False):
@@ -131,7 +131,7 @@ def weights(tree: xr.DataTree) -> Figure:
         axes.set(xscale="log", ylim=(-0.05, 1.05))
         axes.set_title(row, fontsize="small")
         axes.set_xlabel("noise level sigma")
-    crossed.unused(panels, len(rows))
+    crossed.hide_unused(panels, len(rows))
     for axes in panels[:, 0]:
         axes.set_ylabel("weight")
     shown = {
@@ -148,34 +148,23 @@ def says(tree: xr.DataTree) -> dict[str, str]:
     rows = [row for row, _, _ in crossed.rows_of(tree)]
     if not rows:
         return {}
-    board = standing(tree)["share"]
-    gone = {row: board.sel(family=row).dropna("theory") for row in rows}
-    farthest = {
-        row: (str(one.idxmax("theory").values), float(one.max()))
-        for row, one in gone.items()
-        if one.sizes["theory"]
-    }
-    missed = {row: min(errors(tree, row).items(), key=lambda e: e[1]) for row in rows}
+    gone = standing(tree)["share"].dropna("family", how="all")
+    rms = tree["agreement"]["mse"].sel(predictor=theories_of(tree)).mean("seed") ** 0.5
+    farthest = gone.idxmax("theory").values, gone.max("theory").values
+    least = rms.idxmin("predictor").values, rms.min("predictor").values
     said = {
-        "leaderboard": f"Farthest from the Wiener filter (0) to the network retrained (1): "
-        f"{words.winners(farthest)}.",
-        "where": f"Least root mean squared difference from the network: {words.winners(missed)}.",
+        "leaderboard": "Farthest from the Wiener filter (0) to the network retrained (1): "
+        f"{words.winners(*farthest)}.",
+        "where": f"Least root mean squared difference from the network: {words.winners(*least)}.",
     }
     if "weights" in tree.children:
         said["weights"] = heaviest(tree)
     for number, row in enumerate(rows):
-        suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if number else ""
+        suffix = crossed.suffix(row, number)
         said[f"wall{suffix}"] = words.predicted(tree, row)
         if "steps" in tree.children and row in tree["steps"]["family"].values:
             said[f"one_step{suffix}"] = crossed.nearest(along(tree, row))
     return said
-
-
-def errors(tree: xr.DataTree, row: str) -> dict[str, float]:
-    """Root mean squared difference of each theory from the network, over all seeds."""
-    square = tree["agreement"]["mse"].sel(family=row)
-    found = {t: float(square.sel(predictor=t).mean()) ** 0.5 for t in theories_of(tree)}
-    return {t: v for t, v in found.items() if np.isfinite(v)}
 
 
 def heaviest(tree: xr.DataTree) -> str:

@@ -73,7 +73,7 @@ def figures(tree: xr.DataTree) -> dict:
     """Those whose cells are in the store."""
     made: dict[str, Figure] = {}
     for place, (row, known, network) in enumerate(crossed.rows_of(tree)):
-        suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if place else ""
+        suffix = crossed.suffix(row, place)
         made[f"wall{suffix}"] = wall(tree, known, network)
         made[f"machines{suffix}"] = wall(tree, known, network, copies=False)
         if "mosaic" in tree and row in tree["mosaic"]["family"].values:
@@ -318,13 +318,16 @@ def says(tree: xr.DataTree) -> dict[str, str]:
     """What each figure shows, in a sentence; `agreement` says its own."""
     said = {}
     for place, (row, _, _) in enumerate(crossed.rows_of(tree)):
-        suffix = f"-{row.replace(', ', '-').replace(' ', '-')}" if place else ""
+        suffix = crossed.suffix(row, place)
         said[f"wall{suffix}"] = said[f"machines{suffix}"] = words.predicted(tree, row)
         if "mosaic" in tree and row in tree["mosaic"]["family"].values:
             said[f"mosaic{suffix}"] = patchwork(tree, row)
-    found = {"scale": shrinking, "collapse": collapsing, "parts": counting}
-    groups = {"scale": "calibration", "collapse": "collapse", "parts": "parts"}
-    said |= {name: say(tree) for name, say in found.items() if groups[name] in tree.children}
+    found: dict[str, tuple[str, Callable[[xr.DataTree], str]]] = {
+        "scale": ("calibration", shrinking),
+        "collapse": ("collapse", collapsing),
+        "parts": ("parts", counting),
+    }
+    said |= {name: say(tree) for name, (group, say) in found.items() if group in tree.children}
     if by_number(tree):
         said["number"] = " ".join(grown(tree, *one) for one in by_number(tree).items())
     for known, plain, other in attending(tree):
@@ -385,15 +388,14 @@ def counting(tree: xr.DataTree) -> str:
 def attended(tree: xr.DataTree, known: str, plain: str, other: str) -> str:
     """What attention changes of the agreement with bbELS inside of objects, seed by seed."""
     r = tree["regions"]["region_r"].sel(predictor="bbels")
-    inside = "foreground"
     without, with_it = (
-        r.sel(family=f"{known} {network}", region=inside).values for network in (plain, other)
+        r.sel(family=f"{known} {network}", region="foreground").values for network in (plain, other)
     )
     change = bootstrap(with_it - without)
     verb = "raises" if change.low > 0 else "lowers" if change.high < 0 else "does not change"
     return (
-        f"Attention {verb} agreement with bbELS ({inside}): r {np.nanmedian(without):.2f} without, "
-        f"{np.nanmedian(with_it):.2f} with it (difference {change:.3f})."
+        f"Attention {verb} agreement with bbELS (foreground): r {np.nanmedian(without):.2f} "
+        f"without, {np.nanmedian(with_it):.2f} with it (difference {change:.3f})."
     )
 
 

@@ -130,7 +130,7 @@ def findings(tree: xr.DataTree) -> list[str]:
         met = [float(r.sel(variant=v, other=theirs[a])) for a, v in ours.items()]
         real = [frechet.sel(family=theirs[a]) < frechet.sel(family=v) for a, v in ours.items()]
         lines.append(
-            f"Between the protocols one architecture agrees to r {_span(met)}; "
+            f"Between the protocols one architecture agrees to r {words.span(met)}; "
             f"{int(sum(real))} of {len(real)} are the more realistic as published."
         )
     return lines
@@ -153,22 +153,19 @@ def _stands(tree: xr.DataTree, names: list[str]) -> list[str]:
             f"{len(moved)} of {len(names) - 1} changes move the images further than training again "
             f"does{': ' * bool(moved)}{'; '.join(f'{n} (r {apart[n].value:+.2f})' for n in moved)}",
             f"{names[i]!r} and {names[j]!r} are least alike, r {middle[i, j]:.2f}, where a variant "
-            f"trained again has {_span(ceilings)}",
+            f"trained again has {words.span(ceilings)}",
         ]
     own = known["family"].values[np.isin(known["variant"].values, names)]
     frechet, held = tree["realism"]["frechet"].sel(family=own), tree["held_out"]["frechet"].values
     copies = tree["novelty"]["copy"].sel(family=own).values == 1
+    drawn, halves = (words.span(v, ".3g") for v in (frechet.values, held))
     return [
         *said,
         f"{int((frechet > held.max()).sum())} of {len(own)} networks are less realistic than "
-        f"held-out images: Frechet distance {_span(frechet.values)}, where halves of the held-out "
-        f"images have {_span(held)}",
+        f"held-out images: Frechet distance {drawn}, where halves of the held-out images have "
+        f"{halves}",
         f"{int(copies.sum())} of {copies.size} samples are copies",
     ]
-
-
-def _span(values) -> str:
-    return f"{min(values):.3g} to {max(values):.3g}"
 
 
 def labels_of(tree: xr.DataTree, all_trainings: bool = True) -> dict[str, str]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from archbias import plots, report
+from archbias.plots import crossed
 from archbias.plots.styles import heading, headline
 from archbias.report import drawing, words
 
@@ -88,6 +89,9 @@ def test_the_usual_sentences():
     assert said["samples"] == said["wall"] == "Copies: 16 of 16 of ideal; none of 16 of the others."
     assert said["training"] == "The loss ends at 0.25 of where it began."
     assert drawing.sentences(_store())["samples"] == "None of 32 samples is a copy."
+    some = _store(16, copies=[3, 5])
+    some["novelty"]["copy"][1] = np.nan  # of this family nothing is known
+    assert drawing.sentences(some)["samples"] == "Copies: 2 of 16 of ideal."
 
 
 def test_the_variance_of_samples_over_their_law():
@@ -122,9 +126,16 @@ def test_a_picture_keeps_its_sentence(tmp_path):
 
 
 def test_winners():
-    assert words.winners({"a": ("x", 0.5)}) == "x (0.50)"
-    several = {"a": ("x", 0.5), "b": ("y", 0.1), "c": ("x", 0.7)}
-    assert words.winners(several) == "x in 2 of 3 (0.50 to 0.70), y in 1 of 3 (0.10)"
+    assert words.winners(["x"], [0.5]) == "x (0.50)"
+    several = words.winners(["x", "y", "x"], [0.5, 0.1, 0.7])
+    assert several == "x in 2 of 3 (0.50 to 0.70); y in 1 of 3 (0.10)"
+
+
+@pytest.mark.parametrize(
+    ("panels", "shape"), [(1, (1, 1)), (4, (1, 4)), (5, (2, 3)), (8, (2, 4)), (9, (3, 3))]
+)
+def test_panels_stand_in_even_lines(panels, shape):
+    assert crossed.grid_shape(panels) == shape
 
 
 def test_how_far_a_network_looks():

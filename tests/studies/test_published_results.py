@@ -211,6 +211,15 @@ def test_what_the_blend_promised_and_kept_is_what_its_readme_says(arena):
         of = _short(left) if title.startswith("UNet") else ""
         line = " ".join(f"| {title} | {_thousandths(gained)} | {p} | {of} |".split())
         assert line in lines, line
+    which = (ROOT / "docs" / "theories.md").read_text(encoding="utf-8").splitlines()
+    told = [s for s in which if "(../studies/arena/README.md) |" in s]
+    for row in (row for row, title in NETWORKS.items() if title.startswith("UNet")):
+        one = tree["agreement"]["r"].sel(family=row)
+        r, ceiling, floor = (
+            bootstrap(one.sel(predictor=p).values) for p in ("stacked", "replicate", "wiener")
+        )
+        shown = f"| {_short(r)} | {_dotted(ceiling.value)} | {_dotted(floor.value)} | "
+        assert sum(shown in s for s in told) == 1, (row, shown)
     promised = made.promised(tree, "stacked")
     assert "in 5 of 5 UNet rows" in promised
     assert "to the ceiling in 2," in promised
