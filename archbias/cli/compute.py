@@ -141,6 +141,7 @@ def _check_device(device: str) -> None:
 
 def _plan(study: Study, settings: Any, folder: Path) -> int:
     from .. import study as studies
+    from ..nets import timing
 
     cells = study.plan(settings)
     studies.intended(study, settings, folder, cells)
@@ -164,4 +165,6 @@ def _plan(study: Study, settings: Any, folder: Path) -> int:
     usual = {c.name: c.seconds for c in study.plan(study.settings)}
     if settings != study.settings and all(usual.get(c.name, c.seconds) == c.seconds for c in cells):
         out.print("the estimates are those of the default settings")
+    if timing.was_busy():
+        out.print("training steps were timed while other work ran: they may take far less")
     return 0

@@ -5,8 +5,9 @@
 The least of several steps is what the machine can do; the rest is what else it did. Which precision
 is faster is found the same way, since that depends on the processor: those without matrix units for
 bfloat16 take several times as long with it. Timings are kept for a day in `timings.json` in the
-user's cache folder, by machine and network, so that one busy hour does not spoil every later
-estimate; where nothing can be written they are kept for the process.
+user's cache folder, by machine and network; where nothing can be written they are kept for the
+process. So are those of a busy machine, where this process had less than three quarters of its
+threads' time: they may be twenty times too long, and would spoil a day of estimates (`was_busy`).
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
 STEPS, LONG = 4, 2.0  # timed steps, and the seconds after which no further one is begun
 COMPARED = ("float32", "bf16")
 GAIN = 0.9  # another precision must take less than this of float32's time
+CALM = 0.75  # of the time of its threads, which a process has that computes alone
 DAY = 24 * 3600.0  # seconds
 _known: dict[str, tuple[float, float]] = {}  # seconds of a step, and when it was timed
+_busy: set[str] = set()  # those of them timed while other work ran
 
 
 def machine(device: str = "cpu") -> str:
@@ -63,9 +66,17 @@ def step_seconds(
     if key not in _known:
         _known.update(_kept())
     if key not in _known:
-        _known[key] = _timed(spec, shape, classes, device), time.time()
+        seconds, calm = _timed(spec, shape, classes, device)
+        _known[key] = seconds, time.time()
+        if not calm:
+            _busy.add(key)
         _keep()
     return _known[key][0]
+
+
+def was_busy() -> bool:
+    """Whether steps were timed in this process while other work ran: they may take less."""
+    return bool(_busy)
 
 
 def is_timed(spec: Network, shape: tuple[int, int, int], *, device: str = "cpu") -> bool:
@@ -139,7 +150,10 @@ def settled(
     return replace(spec, train=replace(spec.train, precision=choice))
 
 
-def _timed(spec: Network, shape: tuple[int, int, int], classes: int, device: str) -> float:
+def _timed(
+    spec: Network, shape: tuple[int, int, int], classes: int, device: str
+) -> tuple[float, bool]:
+    """The least seconds of a step, and whether this process had the cores to itself."""
     n = spec.train.batch
     labels = torch.arange(n) % classes if classes else None
     images = ImageSet.from_array(seeds.normal(range(n), shape).tanh(), labels=labels)
@@ -164,14 +178,17 @@ def _timed(spec: Network, shape: tuple[int, int, int], classes: int, device: str
     )
     next(taken)  # not timed: it allocates, and may compile
     times: list[float] = []
+    used = time.process_time()
     while len(times) < STEPS and sum(times) < LONG:
         began = time.perf_counter()
         next(taken)
         if torch.device(device).type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - began)
+    used = time.process_time() - used
     taken.close()
-    return min(times)
+    alone = CALM * torch.get_num_threads() * sum(times)
+    return min(times), torch.device(device).type == "cuda" or used >= alone
 
 
 def _processor() -> str:
@@ -204,6 +221,7 @@ def _keep() -> None:
     from ..store import write_text  # here, since it brings xarray
 
     try:
-        write_text(_file(), json.dumps(_kept() | _known))
+        calm = {key: known for key, known in _known.items() if key not in _busy}
+        write_text(_file(), json.dumps(_kept() | calm))
     except OSError:
         return  # nowhere to write: known in this process

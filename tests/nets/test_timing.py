@@ -31,6 +31,7 @@ def images():
 def alone(monkeypatch, tmp_path):
     """No timing known yet, and a folder of this test's own."""
     monkeypatch.setattr(timing, "_known", {})
+    monkeypatch.setattr(timing, "_busy", set())
     monkeypatch.setenv("ARCHBIAS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -55,7 +56,7 @@ def test_every_kind_of_network_is_timed(alone, spec, classes):
 
 def test_a_timing_is_kept_for_the_machine_and_the_network(alone, monkeypatch):
     spec, calls = ResNet(depth=2, width=2, train=Train(batch=2)), []
-    monkeypatch.setattr(timing, "_timed", lambda *a: calls.append(a) or 0.25)
+    monkeypatch.setattr(timing, "_timed", lambda *a: calls.append(a) or (0.25, True))
     assert timing.step_seconds(spec, SHAPE) == 0.25
     timing._known.clear()  # another process
     assert timing.step_seconds(replace(spec, train=Train(batch=2, steps=9, seed=4)), SHAPE) == 0.25
@@ -73,7 +74,7 @@ def test_doctor_tells_the_precision_that_was_timed_and_trains_only_when_asked(
 ):
     seconds, calls = {"float32": 0.25, "bf16": 0.125}, []
     monkeypatch.setattr(
-        timing, "_timed", lambda spec, *a: calls.append(a) or seconds[spec.train.precision]
+        timing, "_timed", lambda spec, *a: calls.append(a) or (seconds[spec.train.precision], True)
     )
     assert cli.main(["doctor"]) == 0
     assert "`archbias doctor --time`" in capsys.readouterr().out
@@ -101,7 +102,7 @@ def test_doctor_imports_no_package_to_ask_for_its_version(alone):
 
 def test_a_timing_older_than_a_day_is_taken_again(alone, monkeypatch):
     spec, found, now = ResNet(depth=2, width=2, train=Train(batch=2)), [0.75, 0.25], [1e9]
-    monkeypatch.setattr(timing, "_timed", lambda *a: found.pop(0))
+    monkeypatch.setattr(timing, "_timed", lambda *a: (found.pop(0), True))
     monkeypatch.setattr(timing.time, "time", lambda: now[0])
     for after, seconds in ((0.0, 0.75), (timing.DAY - 1, 0.75), (timing.DAY + 1, 0.25)):
         now[0] = 1e9 + after
@@ -110,11 +111,43 @@ def test_a_timing_older_than_a_day_is_taken_again(alone, monkeypatch):
     assert len(json.loads((alone / "timings.json").read_text(encoding="utf-8"))) == 1
 
 
+def test_a_timing_of_a_busy_machine_is_told_and_not_remembered(
+    alone, monkeypatch, capsys, tmp_path
+):
+    """Its process had half of its threads' time while the clock ran on."""
+    clock = {"wall": 0.0, "process": 0.0}
+    threads = torch.get_num_threads()
+
+    def ticking(share):
+        def perf_counter():
+            clock["wall"] += 1.0
+            clock["process"] += share * threads / 2  # begun and ended: two ticks a second
+            return clock["wall"]
+
+        monkeypatch.setattr(timing.time, "perf_counter", perf_counter)
+        monkeypatch.setattr(timing.time, "process_time", lambda: clock["process"])
+
+    spec = UNet(channels=2, levels=1, train=Train(batch=2))
+    ticking(0.5)
+    assert timing.step_seconds(spec, SHAPE) == 1.0
+    assert timing.was_busy()
+    assert json.loads((alone / "timings.json").read_text(encoding="utf-8")) == {}
+    run = ["run", "studies/unet_variants", "--preset", "toy", "--dry-run", "--out", str(tmp_path)]
+    assert cli.main(run) == 0
+    assert "timed while other work ran" in capsys.readouterr().out
+    timing._known.clear()  # another process, on a calm machine
+    timing._busy.clear()
+    ticking(0.9)
+    assert timing.step_seconds(spec, SHAPE) == 1.0
+    assert not timing.was_busy()
+    assert len(json.loads((alone / "timings.json").read_text(encoding="utf-8"))) == 1
+
+
 @pytest.mark.parametrize("found", ["{", "[1]", '{"a": "b"}', '{"a": null}', '{"a": 0.5}'])
 def test_a_damaged_record_or_no_place_for_one_is_no_obstacle(alone, monkeypatch, found):
     alone.mkdir()
     (alone / "timings.json").write_text(found, encoding="utf-8")
-    monkeypatch.setattr(timing, "_timed", lambda *a: 0.25)
+    monkeypatch.setattr(timing, "_timed", lambda *a: (0.25, True))
     assert timing.step_seconds(ResNet(depth=2, width=2), SHAPE) == 0.25
     timing._known.clear()
     (alone / "a file").touch()
@@ -125,7 +158,7 @@ def test_a_damaged_record_or_no_place_for_one_is_no_obstacle(alone, monkeypatch,
 def timed(monkeypatch, **seconds):
     monkeypatch.setattr(timing, "_known", {})
     monkeypatch.setattr(timing, "_keep", lambda: None)
-    monkeypatch.setattr(timing, "_timed", lambda spec, *a: seconds[spec.train.precision])
+    monkeypatch.setattr(timing, "_timed", lambda spec, *a: (seconds[spec.train.precision], True))
 
 
 def test_bf16_is_chosen_only_where_it_is_clearly_faster(alone, monkeypatch):
