@@ -26,7 +26,7 @@ from archbias.study.crossed import FOUND, Row, Theory
 
 OURS, STACKED = "sighted, calibrated", "stacked"
 OUR_SETTINGS = ("power", "rho", "radius")
-LAPTOP = (  # of eight rows those that fit three hours of two cores
+LAPTOP = (  # of eleven rows those that fit three hours of two cores
     "fashion_mnist unet",
     "fashion_mnist resnet",
     "celeba unet",
@@ -89,10 +89,13 @@ class Settings(crossed.Settings):
         "fashion_mnist resnet",
         "mnist unet",
         "mnist resnet",
+        "mnist resnet, circular",
         "celeba unet",
+        "celeba resnet",
         "cifar10 unet",
         "cifar10 unet, attention",
         "cifar10 resnet",
+        "cifar10 resnet, circular",
     )
     families: dict[str, Spec] = field(default_factory=_networks)
     theories: dict[str, Spec] = field(default_factory=_theories)

@@ -161,7 +161,10 @@ NETWORKS = {
     "cifar10 unet, attention": "UNet with attention, photographs",
     "fashion_mnist resnet": "ResNet, garments",
     "mnist resnet": "ResNet, digits",
+    "celeba resnet": "ResNet, faces",
     "cifar10 resnet": "ResNet, photographs",
+    "mnist resnet, circular": "ResNet with circular padding, digits",
+    "cifar10 resnet, circular": "ResNet with circular padding, photographs",
 }
 
 
@@ -185,6 +188,9 @@ def test_every_line_of_the_arenas_tables_is_that_of_its_results(arena):
             cells = []
             for row in (row for row, title in NETWORKS.items() if title.startswith(kind)):
                 one = agreement.sel(family=row, predictor=theory)
+                if one["r"].isnull().all():  # the machine of another border
+                    cells.append("")
+                    continue
                 r, share = (bootstrap(one[k].values) for k in ("r", "explained"))
                 cell = f"{_short(r)} / {_dotted(share.value)}"
                 if theory not in ("wiener", "replicate", "mean image"):
@@ -193,9 +199,10 @@ def test_every_line_of_the_arenas_tables_is_that_of_its_results(arena):
                 cells.append(cell)
             told = made.told(tree, theory).replace("its ", "").replace(" and ", ", ")
             told = told.replace("a scale", "scale")
-            line = " ".join(f"| {name} | {told} | {' | '.join(cells)} |".split())
-            assert line in lines, line
-            shown.add(line)
+            if any(cells):
+                line = " ".join(f"| {name} | {told} | {' | '.join(cells)} |".split())
+                assert line in lines, line
+                shown.add(line)
     cells = [s for s in lines if s.startswith("| ") and " / " in s]
     assert set(cells) == shown
 
@@ -223,7 +230,7 @@ def test_what_the_blend_promised_and_kept_is_what_its_readme_says(arena):
     promised = made.promised(tree, "stacked")
     assert "in 5 of 5 UNet rows" in promised
     assert "to the ceiling in 2," in promised
-    assert "in 3 of 3 ResNet rows" in promised
+    assert "in 6 of 6 ResNet rows" in promised
     made.weights(tree).canvas.draw()
     made.crossed.leaderboard(made.standing(tree)).canvas.draw()
 
