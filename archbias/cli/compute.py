@@ -163,7 +163,8 @@ def _plan(study: Study, settings: Any, folder: Path) -> int:
         f"{len(cells)} cells, about {left:.0f} s left on two cores, into {folder}", markup=False
     )
     usual = {c.name: c.seconds for c in study.plan(study.settings)}
-    if settings != study.settings and all(usual.get(c.name, c.seconds) == c.seconds for c in cells):
+    shared = [c for c in cells if c.name in usual]
+    if shared and settings != study.settings and all(c.seconds == usual[c.name] for c in shared):
         out.print("the estimates are those of the default settings")
     if timing.was_busy():
         out.print("training steps were timed while other work ran: they may take far less")

@@ -287,6 +287,17 @@ def test_the_plan_shows_cells_cost_and_what_is_done(counting, tmp_path):
     assert "word = 'a', this run wants 'b'" in done.stderr
 
 
+def test_the_plan_claims_nothing_of_cells_that_the_default_settings_do_not_have(counting):
+    named = COUNTING.replace('Cell(f"f{i}"', 'Cell(f"{settings.word}{i}"')
+    named = named.replace('(f"f{i-1}",)', '(f"{settings.word}{i-1}",)')
+    assert named.count("settings.word") == 2
+    (counting / "study.py").write_text(named)
+    for words, told in ((("--preset", "toy"), True), (("--set", "word=b"), False)):
+        done = command("run", counting, "--dry-run", *words)
+        assert done.returncode == 0
+        assert ("default settings" in done.stdout) == told
+
+
 def test_a_run_refused_for_its_images_leaves_no_folder(tmp_path):
     for wrong in ("data=celebA", "data.n=-3", "data.n=5000"):
         assert (
