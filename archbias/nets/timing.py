@@ -188,7 +188,7 @@ def _timed(
     used = time.process_time() - used
     taken.close()
     alone = CALM * torch.get_num_threads() * sum(times)
-    return min(times), torch.device(device).type == "cuda" or used >= alone
+    return min(times), torch.device(device).type != "cpu" or used >= alone
 
 
 def _processor() -> str:
