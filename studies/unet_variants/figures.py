@@ -32,13 +32,14 @@ LOOKS = {
     "conditioning": ("#7A1F1F", "p"),
 }
 # columns of a paper's page that a figure takes
-PAPER = {"wall": 2, "samples": 2, "plane": 2, "loss": 2, "theory": 1, "agreement": 2}
+PAPER = {"wall": 2, "samples": 2, "plane": 2, "loss": 2, "theory": 1, "agreement": 2, "changes": 2}
+KINDS = {"this study's": "#0072B2", "as published": CEILING}
 
 
 def figures(tree: xr.DataTree) -> dict:
     """wall: samples beside training images; samples: without these; plane: how new, how real; loss:
     does the loss tell; agreement: which seeds; theory: what predicts them; protocols: the same
-    noise and the same variants under both.
+    noise and the same variants under both; changes: what each of them does under both.
     """
     made = {
         "wall": wall(tree),
@@ -47,8 +48,11 @@ def figures(tree: xr.DataTree) -> dict:
         "loss": loss(tree),
         "theory": theory(tree),
     }
-    if len(by_protocol(tree)) > 1:
+    both = by_protocol(tree)
+    if len(both) > 1:
         made["protocols"] = protocols(tree)
+    if len(both) > 1 and min(map(len, both.values())) > 1:
+        made["changes"] = changes(tree)
     return made | ({"agreement": agreement(tree)} if tree["pairs"].sizes["variant"] > 1 else {})
 
 
@@ -81,6 +85,63 @@ def protocols(tree: xr.DataTree, seeds: int = 6) -> Figure:
         axes.set_ylabel("seed of the noise")
         axes.set_xlabel(f"{kind} protocol" if kind != "as published" else kind)
     return figure
+
+
+def changes(tree: xr.DataTree) -> Figure:
+    """Under both protocols, how far each change moves the images beyond training again, and how
+    real the images are.
+    """
+    found, held = by_protocol(tree), tree["held_out"]["frechet"]
+    names = list(next(iter(found.values())))
+    figure = _page(0.16 + 0.042 * len(names))
+    left, right = figure.subplots(1, 2, sharey=True)
+    table = [
+        (value, name, kind)
+        for kind, variants in found.items()
+        for name, r in zip(variants, beyond_retraining(tree, list(variants.values())), strict=True)
+        for value in r
+    ]
+    moved = pd.DataFrame(table, columns=["r", "change", "protocol"])
+    colors = {kind: KINDS[kind] for kind in found}
+    left.axvline(0, color="0.6", linestyle=":", linewidth=1, zorder=0)
+    plots.intervals.intervals(
+        moved, "r", "change", "protocol", left, colors, rows=names, spread=0.5
+    )
+    right.axvspan(float(held.min()), float(held.max()), color="0.87", linewidth=0, zorder=0)
+    for place, (kind, variants) in enumerate(found.items()):
+        for row, name in enumerate(variants.values()):
+            own = tree["variants"]["variant"] == name
+            frechet = tree["realism"]["frechet"].where(own, drop=True).values
+            look = {"marker": plots.marker(kind), "markeredgecolor": "black"}
+            look |= {"markeredgewidth": 0.4, "markersize": 5, "color": colors[kind]}
+            right.plot(frechet, [row + 0.25 * (2 * place - 1)] * len(frechet), **look)
+    _frechet_ticks(right.xaxis, right.set_xscale)
+    right.invert_xaxis()
+    left.set(xlabel="r with the base less r retrained\n←  moved by the change", ylabel="")
+    right.set_xlabel("Frechet distance, both trainings\nmore real  →")
+    middle = {"ha": "center", "va": "center", "color": "0.4", "fontstyle": "italic"}
+    center = (float(held.min() * held.max()) ** 0.5, (len(names) - 1) / 2)
+    right.annotate("held-out images", center, rotation=90, **middle)
+    handles = [plots.intervals.dot(kind, color) for kind, color in colors.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def beyond_retraining(tree: xr.DataTree, names: list[str]) -> np.ndarray:
+    """How much further each variant is from the first than either from itself retrained: r less r,
+    (variant, seed); below 0 where the change moves the images. NaN for the first.
+    """
+    r = torch.from_numpy(tree["pairs"]["between"].sel(variant=names, other=names).values)
+    found = torch.stack([between.apart(r, k, 0) for k in range(len(names))])
+    found[0] = torch.nan
+    return found.numpy()
+
+
+def moved_by(tree: xr.DataTree, names: list[str]) -> dict[str, float]:
+    """The variants that the change moves, by the median of it."""
+    found = zip(names[1:], beyond_retraining(tree, names)[1:], strict=True)
+    known = {name: bootstrap(values) for name, values in found}
+    return {name: v.value for name, v in known.items() if v.high < 0}
 
 
 def says(tree: xr.DataTree) -> dict[str, str]:
@@ -117,6 +178,12 @@ def says(tree: xr.DataTree) -> dict[str, str]:
         said["protocols"] = (
             f"The same noise and architecture under two protocols: r {words.span(between)}."
         )
+        if len(ours) > 1 and np.isfinite(np.diagonal(met.values)).all():
+            counts = [len(moved_by(tree, list(v.values()))) for v in protocols.values()]
+            said["changes"] = (
+                f"Beyond what training again does, {counts[0]} of {len(ours) - 1} changes move the "
+                f"images by this study's protocol, {counts[1]} as published."
+            )
     return said
 
 
@@ -139,19 +206,15 @@ def findings(tree: xr.DataTree) -> list[str]:
 def _stands(tree: xr.DataTree, names: list[str]) -> list[str]:
     """Sentences about the variants of one protocol, its base first."""
     known, pairs = tree["variants"].to_dataset(), tree["pairs"]["between"]
-    r, said = pairs.sel(variant=names, other=names).values, []
-    middle = np.median(r, 2)
+    middle, said = np.median(pairs.sel(variant=names, other=names).values, 2), []
     ceilings = middle.diagonal().copy()
     if len(names) > 1 and np.isfinite(ceilings).all():
-        apart = {
-            n: bootstrap(between.apart(torch.from_numpy(r), k, 0)) for k, n in enumerate(names)
-        }
-        moved = [n for n in names[1:] if apart[n].high < 0]
+        moved = moved_by(tree, names)
         np.fill_diagonal(middle, np.inf)
         i, j = divmod(int(middle.argmin()), len(names))
         said = [
             f"{len(moved)} of {len(names) - 1} changes move the images further than training again "
-            f"does{': ' * bool(moved)}{'; '.join(f'{n} (r {apart[n].value:+.2f})' for n in moved)}",
+            f"does{': ' * bool(moved)}{'; '.join(f'{n} (r {by:+.2f})' for n, by in moved.items())}",
             f"{names[i]!r} and {names[j]!r} are least alike, r {middle[i, j]:.2f}, where a variant "
             f"trained again has {words.span(ceilings)}",
         ]

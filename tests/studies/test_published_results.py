@@ -116,6 +116,27 @@ def test_unet_variants():
         assert any(line.endswith(f"| {dotted} |") for line in own), dotted
 
 
+def test_the_table_of_both_protocols_is_that_of_its_results():
+    folder = STUDIES / "unet_variants"
+    tree, made = archbias.open_study(folder / "as_published.nc"), study.figures(folder)
+    for figure in made.figures(tree).values():
+        figure.canvas.draw()
+    lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    error, frechet = made.losses(tree).sel(images="held out"), tree["realism"]["frechet"]
+    r = tree["agreement"]["r"]
+    for protocol, variants in made.by_protocol(tree).items():
+        moved = made.beyond_retraining(tree, list(variants.values()))
+        for (name, label), beyond in zip(variants.items(), moved, strict=True):
+            both = [label, f"{label}, training 2"]
+            shown = [", ".join(f"{v:.3f}"[1:] for v in error.sel(family=both).values)]
+            shown += [", ".join(f"{v:.0f}" for v in frechet.sel(family=both).values)]
+            known = [r.sel(family=label, predictor=p).values for p in ("base", "replicate")]
+            for values in (*known, beyond):
+                shown += ["" if np.isnan(values).all() else _short(bootstrap(values))]
+            line = " ".join(f"| {name} | {protocol} | {' | '.join(shown)} |".split())
+            assert line in lines, line
+
+
 def test_every_network_of_unet_variants_is_shipped():
     folder = STUDIES / "unet_variants"
     networks, tree = shipped.Shipped(folder), archbias.open_study(folder / "results.nc")

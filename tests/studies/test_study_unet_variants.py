@@ -14,6 +14,7 @@ import torch
 import archbias
 from archbias import seeds, study
 from archbias.metrics import realism
+from archbias.metrics.intervals import bootstrap
 from archbias.nets.train import Train
 from archbias.study import Images
 
@@ -168,7 +169,8 @@ def test_both_protocols_in_one_store(asked, both):
 def test_findings_are_counted(asked, both):
     made = study.figures(asked.folder)
     drawn = made.figures(both)
-    assert set(drawn) == {"wall", "samples", "plane", "loss", "agreement", "theory", "protocols"}
+    shown = {"wall", "samples", "plane", "loss", "agreement", "theory", "protocols", "changes"}
+    assert set(drawn) == shown
     for figure in drawn.values():
         figure.canvas.draw()
     upper, lower = drawn["protocols"].axes
@@ -176,6 +178,24 @@ def test_findings_are_counted(asked, both):
         t.get_text() for t in lower.get_xticklabels()
     ]
     said = made.findings(both)
+    # a change moves the images where the two are less alike than each with itself retrained
+    r, moved = both["pairs"]["between"], {}
+    for protocol, names in made.by_protocol(both).items():
+        first, *others = names.values()
+        one = [
+            r.sel(variant=v, other=first)
+            - (r.sel(variant=v, other=v) + r.sel(variant=first, other=first)) / 2
+            for v in others
+        ]
+        found = made.beyond_retraining(both, [first, *others])
+        np.testing.assert_allclose(found[1:], [v.values for v in one], atol=1e-12)
+        assert np.isnan(found[0]).all()
+        moved[protocol] = sum(bootstrap(v.values).high < 0 for v in one)
+        assert any(f"{protocol}: {moved[protocol]} of 3 changes move" in line for line in said)
+    above = made.says(both)["changes"]
+    ours, theirs = moved.values()
+    assert f"{ours} of 3 changes" in above
+    assert f"{theirs} as published" in above
     frechet, halves = both["realism"]["frechet"], both["held_out"]["frechet"].values
     for protocol, start in (("this study's", ""), ("as published", "as published")):
         own = [
