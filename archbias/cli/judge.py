@@ -49,12 +49,15 @@ def add(command: Command) -> None:
 def _judge(a: argparse.Namespace) -> int:
     from .. import report
     from .. import study as studies
+    from ..judging import answers
+    from ..judging.grid import judged
     from .compute import carried_out
 
     sys.path.insert(0, os.getcwd())  # where a person looks for their own module
     study = studies.load("judge")
     settings = study.configure(a.preset, _asked(a) | changes_of(a.set))
     settings = replace(settings, **_of_the_network(settings))
+    answers.check(a.out, *judged(settings))
     if not a.dry_run and not a.quiet:
         seconds = sum(cell.seconds for cell in study.plan(settings))
         err.print(

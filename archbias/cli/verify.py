@@ -110,7 +110,7 @@ def _replay(a: argparse.Namespace) -> int:
                 out.print(f"    {line(q, tolerance)}", markup=False)
         _beyond(done, tolerance)
         out.print(done.sentence(tolerance), markup=False)
-        bad |= bool(done.beyond(tolerance) or done.failed)
+        bad |= bool(done.beyond(tolerance) or done.failed or done.absent)
     return 1 if bad else 0
 
 

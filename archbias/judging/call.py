@@ -15,9 +15,9 @@ from .. import study as studies
 from ..data import ImageSet
 from ..denoise import Denoiser
 from ..errors import InputError
-from . import target
+from . import answers, target
 from .findings import findings
-from .grid import Given, grid
+from .grid import Given, grid, judged
 from .images import Held
 from .settings import Settings, Subject
 from .trial import Convention
@@ -106,7 +106,9 @@ def judge(
         data=None,
         given=images.hash if unseen is None else f"{images.hash} {unseen.hash}",
     )
-    study = replace(studies.load(NAME), cells=partial(grid, given=Given(network, second, held)))
+    given = Given(network, second, held)
+    answers.check(Path(out), *judged(settings, given))
+    study = replace(studies.load(NAME), cells=partial(grid, given=given))
     state = studies.run(study, settings, out, device=device, listener=listener)
     return Judgement(Path(out), state.failed)
 

@@ -70,9 +70,9 @@ def errors(tree: xr.DataTree, kind: str = "training") -> health.Errors:
     )
 
 
-def worse(tree: xr.DataTree) -> list[float]:
-    """Noise levels, increasing, at which it is worse than the Wiener filter on training images."""
-    found = errors(tree)
+def worse(tree: xr.DataTree, kind: str = "training") -> list[float]:
+    """Noise levels, increasing, at which it is worse than the Wiener filter on images of a kind."""
+    found = errors(tree, kind)
     return sorted(found.sigmas[found.worse_than_wiener()].tolist())
 
 
@@ -153,11 +153,18 @@ def _first(tree: xr.DataTree) -> str:
         )
     bad = worse(tree)
     if not bad:
-        kinds = " and ".join(map(str, variable(tree, "health/kind").values))
+        kinds = list(map(str, variable(tree, "health/kind").values))
+        there = {kind: levels for kind in kinds if (levels := worse(tree, kind))}
         judged = "it is a sound denoiser" if verdict(tree) == "sound" else "it denoises"
+        said = "".join(
+            f"; on {kind} images it is worse at sigma {_listed(levels)}, as a denoiser is that "
+            "remembers its images"
+            for kind, levels in there.items()
+        )
+        whole = " and ".join(kind for kind in kinds if kind not in there)
         return (
             f"{name}: {judged}, nowhere worse than the Wiener filter at {len(sigmas)} noise "
-            f"levels, sigma {sigmas[-1]:.2g} to {sigmas[0]:.2g}, on {kinds} images"
+            f"levels, sigma {sigmas[-1]:.2g} to {sigmas[0]:.2g}, on {whole} images{said}"
         )
     ratios = dict(zip(sigmas, found.against_wiener(), strict=True))
     most = max(bad, key=lambda s: _finite(ratios[s].value))

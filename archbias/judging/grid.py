@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 
 import torch
 
 from .. import seeds
 from ..study import Cell, Images, cards, crossed, steps
-from ..study.crossed import Row, Theory
-from . import cells
+from ..study.crossed import Row
+from . import answers, cells
 from .images import Held, Judged
 from .settings import Settings, Subject, subject
 
-SET = "images"
+SET, AGAIN = "images", "replicate"
 CALLS = 3  # timed calls of the network
 
 
@@ -31,19 +31,16 @@ class Given:
 
 def grid(settings: Settings, given: Given | None = None) -> list[Cell]:
     """All cells; what the network costs is timed in a few calls of it."""
-    images_of = cast(Judged | Held, settings.data if given is None else given.images_of)
-    network = given.network if given else subject(settings, settings.target, images_of)
-    again = given.again if given else None
-    if given is None and settings.again:
-        again = subject(settings, settings.again, images_of)
-    row = row_of(network, images_of, settings)
+    row, networks = judged(settings, given)
+    network, again = networks[""], networks.get(AGAIN)
     call = seconds_a_call(network, row.labelled)
     drawn = row.seeds * row.steps * call
 
     def costing(cell: Cell, seconds: float) -> Cell:
         return replace(cell, seconds=cell.seconds + seconds)
 
-    made = [] if network.trial() is None else [cells.tried(row, network)]
+    made = [answers.answered(row, one, label) for label, one in networks.items()]
+    made += [] if network.trial() is None else [cells.tried(row, network)]
     made += [
         cells.healthy(row, settings, call),
         costing(crossed.network(row), drawn),
@@ -55,6 +52,17 @@ def grid(settings: Settings, given: Given | None = None) -> list[Cell]:
     if again is not None:
         ceilings = [costing(crossed.again(row, again), drawn)]
     return [*made, *_card(row, settings, call), *ceilings, *_theories(row, settings, ceilings)]
+
+
+def judged(settings: Settings, given: Given | None = None) -> tuple[Row, dict[str, Subject]]:
+    """The row that is judged, and its networks by label: "" and, with a second training, AGAIN."""
+    images_of = cast(Judged | Held, settings.data if given is None else given.images_of)
+    network = given.network if given else subject(settings, settings.target, images_of)
+    again = given.again if given else None
+    if given is None and settings.again:
+        again = subject(settings, settings.again, images_of)
+    networks = {"": network} | ({} if again is None else {AGAIN: again})
+    return row_of(network, images_of, settings), networks
 
 
 def row_of(network: Subject, images_of: Judged | Held, settings: Settings) -> Row:
@@ -107,7 +115,8 @@ def _card(row: Row, settings: Settings, call: float) -> list[Cell]:
 
 def _theories(row: Row, settings: Settings, ceilings: list[Cell]) -> list[Cell]:
     """Every theory: its settings found on other seeds, its samples, its answer along the noise."""
-    theories = theories_of(settings)
+    how = settings.found, settings.free, settings.parts
+    theories = crossed.named(settings.theories, *how)
     found = [cell for t in theories.values() for cell in crossed.found_for(t, row, settings.fit)]
     mean = crossed.reference(row, "mean image")
     drawn = [
@@ -127,14 +136,3 @@ def _theories(row: Row, settings: Settings, ceilings: list[Cell]) -> list[Cell]:
         cells.blanked(row, steps.states(row, **asked)),
         *(steps.stepped(row, name, theory, **asked) for name, theory in theories.items()),
     ]
-
-
-def theories_of(settings: Settings) -> dict[str, Theory]:
-    """The theories by label, with how their settings are found."""
-    found = {}
-    for name, spec in settings.theories.items():
-        how = settings.found.get(name, "given")
-        # only what `least` finds is kept under the theory's own label
-        own: dict[str, Any] = {"free": settings.free.get(name, ("window",)), "like": name}
-        found[name] = Theory(spec=spec, found=how, **(own if how == "least" else {}))
-    return found

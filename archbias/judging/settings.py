@@ -9,6 +9,7 @@ from .. import noise
 from ..data import ImageSet
 from ..denoise import Denoiser, Runtime, Spec
 from ..errors import InputError
+from ..posteriors.blend import Blend
 from ..posteriors.golden import Golden
 from ..posteriors.graded import Graded
 from ..posteriors.ideal import Ideal
@@ -39,7 +40,9 @@ def _theories() -> dict[str, Spec]:
         "patch composites": PatchComposite(),
         "wiener masks": Masked(),
         "sighted": SIGHTED,
+        "wiener masks, calibrated": Masked(largest="row", shared=True),
         "sighted, calibrated": SIGHTED,
+        "stacked": Blend(),
     }
 
 
@@ -59,7 +62,8 @@ class Settings:
         the network's Jacobian. health_levels, health_images: the same of its error.
     card_levels: noise levels of the bias card.
     theories: by label; "wiener" must be among them. found, free: how their settings are found, as
-        in `archbias.study.crossed.theories`; those not named are taken as they are given.
+        in `archbias.study.crossed.theories`; those not named are taken as they are given. parts:
+        what a `stacked` one blends, by its label.
     windows, fit_seeds, fit_steps: candidates of the calibrations, and their seeds and levels.
     """
 
@@ -89,7 +93,9 @@ class Settings:
             "graded": "least",
             "smoothed": "least",
             "patch composites": "least",
+            "wiener masks, calibrated": "least",
             "sighted, calibrated": "least",
+            "stacked": "stacked",
         }
     )
     free: dict[str, tuple[str, ...]] = field(
@@ -97,8 +103,12 @@ class Settings:
             "graded": ("window", "rho"),
             "smoothed": ("smoothing",),
             "patch composites": ("size",),
+            "wiener masks, calibrated": ("share",),
             "sighted, calibrated": ("power", "rho", "radius"),
         }
+    )
+    parts: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: {"stacked": ("els", "bbels", "sighted, calibrated")}
     )
     windows: tuple[int, ...] = Fit.windows
     fit_seeds: int = 4

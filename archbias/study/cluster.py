@@ -10,6 +10,7 @@ asks for resources (`Cell.resources`, for example {"gpu": 1}) waits for a worker
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import sys
@@ -92,6 +93,8 @@ def run(
         listener.start(cells, sorted(done))
         waiting = [c for c in cells if c.name not in done]
         failed: set[str] = set()
+        # a scheduler takes two tasks of one key for one, and may serve several runs
+        own = f"{study.name} {hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
         running: dict[Any, tuple[Cell, dict[str, float]]] = {}
 
         def submit() -> None:
@@ -110,10 +113,11 @@ def run(
                 if done.issuperset(cell.after) and all(free[k] >= v for k, v in needs.items()):
                     free.subtract(needs)
                     waiting.remove(cell)
+                    error_path(folder, cell.name).unlink(missing_ok=True)
                     work = Work(settings, folder, Runtime(device))
                     held = {k: v for k, v in needs.items() if k != "threads"}
                     future = client.submit(
-                        _compute, cell, work, attrs, key=f"{study.name}/{cell.name}", resources=held
+                        _compute, cell, work, attrs, key=f"{own}/{cell.name}", resources=held
                     )
                     running[future] = cell, needs
                     if free["threads"] <= 0:

@@ -27,6 +27,7 @@ from ..store import open_study
 ASKED = ("study", "settings", "images", "threads")
 MADE_BY = ("version", "archbias", "commit", "python", "torch", "numpy", "platform")
 KEPT = ("family", "predictor")  # a row for each; over other labels a quantity is taken together
+LABELS = 1e-9  # relative: labels nearer than this are one, a noise level on two processors
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,37 @@ def difference(first: str | Path, second: str | Path) -> Difference:
     return found
 
 
+def lost(first: str | Path, second: str | Path, *, groups: bool = False) -> list[str]:
+    """What of the first run's numbers the second lacks, in words, for families and predictors that
+    both have: variables, and values at labels that are numbers (seeds, noise levels).
+
+    groups: whole groups too.
+    """
+    said = []
+    here, there = (_groups(open_study(path)) for path in (first, second))
+    if groups:
+        said += [f"the group {g}" for g in here if g not in there]
+    for group, a in ((g, ds) for g, ds in here.items() if g in there):
+        b = there[group]
+        for dim in (d for d in a.dims if d in b.dims and d in a.coords and d in b.coords):
+            b = _relabelled(Difference(Path(first), Path(second)), group, str(dim), a, b)
+        kept = [d for d in KEPT if d in a.dims and d in b.dims]
+        a = a.sel({d: [v for v in a[d].values if v in b[d].values] for d in kept})
+        numbered = [d for d in a.dims if d in b.coords and a[d].dtype.kind in "fiu"]
+        shared = {d: [v for v in a[d].values if v in b[d].values] for d in numbered}
+        for name in map(str, a.data_vars):
+            if name not in b.data_vars:
+                if not _empty(a[name].values):
+                    said.append(f"{group}/{name}")
+                continue
+            # what no seed or level of the second could hold is left out of these
+            own = a[name].sel({d: v for d, v in shared.items() if d in a[name].dims})
+            gone = int(a[name].notnull().sum()) - int(own.notnull().sum())
+            if gone:
+                said.append(f"{gone} values of {group}/{name}")
+    return said
+
+
 def _groups(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     nodes = ((n.path.strip("/"), n.to_dataset(inherit=False)) for n in tree.subtree)
     return {path: ds for path, ds in nodes if ds.data_vars}
@@ -182,6 +214,7 @@ def _compare(found: Difference, group: str, a: xr.Dataset, b: xr.Dataset) -> Non
     _apart(found, f"variable of {group}", list(a.data_vars), list(b.data_vars))
     for dim in dict.fromkeys((*a.dims, *b.dims)):
         if dim in a.coords and dim in b.coords:
+            b = _relabelled(found, group, str(dim), a, b)
             own, other = (ds[dim].values.tolist() for ds in (a, b))
             _apart(found, "seeds" if dim == "seed" else str(dim), own, other)
     for name in (str(v) for v in a.data_vars if v in b.data_vars):
@@ -199,6 +232,24 @@ def _compare(found: Difference, group: str, a: xr.Dataset, b: xr.Dataset) -> Non
         one, other = xr.align(one, other.transpose(*one.dims), join="inner")
         if one.size:
             found.quantities += _rows(group, name, one, other)
+
+
+def _relabelled(
+    found: Difference, group: str, dim: str, a: xr.Dataset, b: xr.Dataset
+) -> xr.Dataset:
+    """The second with labels that differ from those of the first by rounding, as noise levels of
+    another processor do, as the first has them.
+    """
+    own, other = a[dim].values, b[dim].values
+    if own.dtype.kind != "f" or other.dtype.kind != "f" or not own.size or not other.size:
+        return b
+    near = own[np.abs(own[:, None] - other[None]).argmin(0)]
+    close = np.isclose(near, other, rtol=LABELS, atol=0) & (near != other)
+    labels = np.where(close, near, other)
+    if not close.any() or len(np.unique(labels)) != len(labels):
+        return b
+    found.apart.append(f"labels {dim} of {group} differ by rounding")
+    return b.assign_coords({dim: (dim, labels, b[dim].attrs)})
 
 
 def _rows(group: str, name: str, a: xr.DataArray, b: xr.DataArray) -> Iterator[Quantity]:

@@ -113,7 +113,7 @@ def _told_by_cells(folder: Path) -> list[dict[str, Any]]:
         try:
             attrs = store.read_cell(path).attrs
             told = {k: attrs[k] for k in ("study", "version")}
-            told |= {k: json.loads(attrs[k]) for k in ("settings", "images") if k in attrs}
+            told |= {k: json.loads(attrs[k]) for k in ("settings", "images", "sets") if k in attrs}
             told["threads"] = int(np.ravel(attrs["threads"])[0])
         except (store.CorruptCell, KeyError, ValueError):
             continue
@@ -219,6 +219,7 @@ def opened(
     images = getattr(settings, "data", None)
     # what is refused leaves no folder behind
     loaded = images.load() if isinstance(images, Images) else None
+    several = settings.hashes() if hasattr(settings, "hashes") else {}
     try:
         (folder / "cells").mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock")
@@ -248,6 +249,8 @@ def opened(
                 "shape": list(loaded.shape),
                 "manifest": sha256_of(folder / "manifest.json"),
             }
+        if several:
+            record["sets"] = _same_sets(several, folder, old)
         written = record | {"sha256": _digest(record)}
         store.write_text(folder / "run.json", json.dumps(written, indent=1))
         yield record
@@ -308,6 +311,26 @@ def _same_images(loaded: ImageSet, folder: Path, old: Sequence[dict[str, Any]]) 
             )
     if not manifest.is_file():
         loaded.manifest().write(manifest)
+
+
+def _same_sets(
+    several: dict[str, str], folder: Path, old: Sequence[dict[str, Any]]
+) -> dict[str, str]:
+    """The sha256 of every set the run has read or will read, by label.
+
+    Raises:
+        InputError: a set is not the one the run began with.
+    """
+    begun: dict[str, str] = {}
+    for told in old:
+        begun |= told["sets"] if isinstance(told.get("sets"), dict) else {}
+    for label, found in several.items():
+        if (wanted := begun.get(label, found)) != found:
+            raise InputError(
+                f"{folder} was computed from images of {label} of sha256 {str(wanted)[:12]}, got "
+                f"{found[:12]}; give those images or choose another --out"
+            )
+    return begun | several
 
 
 def _difference(old: Any, new: Any, at: str = "") -> str:

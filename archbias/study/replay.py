@@ -28,7 +28,7 @@ from .. import data, store
 from ..errors import InputError, nearest
 from . import find, runner
 from .crossed import Settings as Crossed
-from .difference import Quantity, difference
+from .difference import Quantity, difference, lost
 from .settings import changed, restored
 from .shipped import Shipped
 from .study import Cell, Images, Study
@@ -43,7 +43,7 @@ class Replay:
 
     file: the numbers. study: with the kept cells, which cost no training. settings, threads: as
     published, and where the images lie. shipped: the networks. rows: the networks that are
-    replayed. left: what is not, with the reason, by row.
+    replayed. left: what is not, with the reason, by row. whole: whether everything is computed.
     """
 
     file: Path
@@ -53,6 +53,7 @@ class Replay:
     shipped: Shipped = field(repr=False)
     rows: tuple[str, ...]
     left: dict[str, str]
+    whole: bool
 
     @property
     def cells(self) -> list[Cell]:
@@ -80,17 +81,26 @@ class Replay:
             trained=self.shipped.trained,
             listener=listener,
         )
-        found = difference(self.file, out).quantities if state.done else []
-        return Replayed(self, [q for q in found if q.group != "training"], state.failed)
+        if not state.done:
+            return Replayed(self, [], state.failed)
+        found = [q for q in difference(self.file, out).quantities if q.group != "training"]
+        absent = lost(self.file, out, groups=self.whole and not state.failed)
+        absent = [text for text in absent if "training" not in text]
+        return Replayed(self, found, state.failed, absent)
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What became of a replay. failed: cells that raised, with the first line of what they said."""
+    """What became of a replay.
+
+    failed: cells that raised, with the first line of what they said. absent: published numbers of
+    the replayed rows that were not computed, in words.
+    """
 
     asked: Replay
     quantities: list[Quantity]
     failed: dict[str, str]
+    absent: list[str] = field(default_factory=list)
 
     def beyond(self, tolerance: float = TOLERANCE) -> list[Quantity]:
         return [q for q in self.quantities if not within(q, tolerance)]
@@ -117,6 +127,8 @@ class Replayed:
                 text += "all the same bits"
             else:
                 text += f"all as published within {tolerance:g}"
+        if self.absent:
+            text += f"; published and not computed: {', '.join(self.absent)}"
         if self.failed:
             text += f"; {len(self.failed)} cells failed"
         whys: dict[str, list[str]] = {}
@@ -207,9 +219,8 @@ def _replay(
     only = replace(study, cells=lambda _: kept)
     own = tuple(n for n in networks if n in chosen)
     threads = tree.attrs.get("threads")
-    return Replay(
-        file, only, settings, None if threads is None else int(threads), shipped, own, left
-    )
+    count = None if threads is None else int(threads)
+    return Replay(file, only, settings, count, shipped, own, left, not left and not rows)
 
 
 def _networks(settings: Any, study: Study) -> tuple[dict[str, str], dict[str, Images]]:

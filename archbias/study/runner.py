@@ -37,6 +37,7 @@ def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
         Exception: whatever else the cell raised.
     """
     log = error_path(work.folder, cell.name)
+    log.unlink(missing_ok=True)  # of an earlier try
     start = time.perf_counter()
     try:
         with _threads(int(attrs["threads"])), waiting.silence():
@@ -48,7 +49,6 @@ def compute(cell: Cell, work: Work, attrs: dict[str, Any]) -> None:
         if work.trained_on:
             own["trained_on"] = json.dumps(work.trained_on)
         store.write_cell(cell_path(work.folder, cell.name), groups, attrs | own)
-        log.unlink(missing_ok=True)
         if work.runtime.checkpoint is not None:
             shutil.rmtree(work.runtime.checkpoint, ignore_errors=True)
     except (Exception, SystemExit) as error:

@@ -10,7 +10,7 @@ from archbias import plots
 from archbias.metrics import compare
 from archbias.metrics.compare import CEILINGS
 from archbias.metrics.intervals import Interval, bootstrap
-from archbias.metrics.paired import holm, paired
+from archbias.metrics.paired import Paired, holm, paired
 from archbias.plots import crossed
 from archbias.plots.styles import new_figure
 from archbias.report import words
@@ -194,17 +194,17 @@ def promised(tree: xr.DataTree, theory: str) -> str:
     """
     if theory not in tree["agreement"]["predictor"].values:
         return ""
-    p = tests(tree).set_index(["row", "theory"])["p, Holm over rows"].astype(float)
+    tested = _tested(tree)
     ahead, half, near = [], [], []
     for row, _, network in crossed.rows_of(tree):
-        if (row, theory) not in p.index:
+        if (row, theory) not in tested:
             continue
         machine = str(tree["rows"]["machine"].sel(family=row).values)
         found = scaled(tree, row, theory, floor=machine)
         assert found is not None  # it was tested
         gained = bootstrap(difference(tree, row, theory, machine))
         if network.startswith("unet"):
-            ahead.append(p[row, theory] < ALPHA and gained.value > 0)
+            ahead.append(tested[row, theory][1] < ALPHA and gained.value > 0)
             half.append(found.share[machine].value >= HALF)
         else:
             near.append(gained.value >= -NEAR)
@@ -308,8 +308,22 @@ def tests(tree: xr.DataTree) -> pd.DataFrame:
     """Each theory against the machine of the network's border, paired over seeds, Holm-corrected
     over rows.
     """
-    r = tree["agreement"]["r"]
-    lines = []
+    lines = [
+        {
+            "row": row,
+            "theory": theory,
+            "r less the border machine's": str(result.difference),
+            "p, Holm over rows": f"{p:.2g}",
+        }
+        for (row, theory), (result, p) in _tested(tree).items()
+    ]
+    columns = ["row", "theory", "r less the border machine's", "p, Holm over rows"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _tested(tree: xr.DataTree) -> dict[tuple[str, str], tuple[Paired, float]]:
+    """(row, theory) -> the paired test, and its p corrected over rows."""
+    r, found = tree["agreement"]["r"], {}
     for theory in theories_of(tree):
         own = []
         for row, _, _ in crossed.rows_of(tree):
@@ -321,14 +335,6 @@ def tests(tree: xr.DataTree) -> pd.DataFrame:
                 own.append((row, paired(torch.from_numpy(a), torch.from_numpy(b))))
         if own:
             adjusted = holm([result.p for _, result in own])
-            lines += [
-                {
-                    "row": row,
-                    "theory": theory,
-                    "r less the border machine's": str(result.difference),
-                    "p, Holm over rows": f"{p:.2g}",
-                }
-                for (row, result), p in zip(own, adjusted, strict=True)
-            ]
-    columns = ["row", "theory", "r less the border machine's", "p, Holm over rows"]
-    return pd.DataFrame(lines, columns=columns)
+            for (row, result), p in zip(own, adjusted, strict=True):
+                found[row, theory] = result, float(p)
+    return found

@@ -185,20 +185,8 @@ def row_cells(row: Row, settings: Settings) -> list[Cell]:
 def theories_of(row: Row, settings: Settings) -> dict[str, Theory]:
     """The theories that answer a row, by label."""
     other = {*BORDERS} - {crossed.border_machine(row.maker)}
-    ways = {name: settings.found.get(name, "given") for name in settings.theories}
-    found: dict[str, Theory] = {}
-    for name in sorted(settings.theories.keys() - other, key=lambda n: ways[n] == "stacked"):
-        how = ways[name]
-        spec = settings.theories[name]
-        own: dict = {}
-        if how == "least":  # what is found is kept under the theory's own label
-            own = {"free": settings.free.get(name, ("window",)), "like": name}
-        elif how == "stacked":
-            parts = {p: found[p] for p in settings.parts.get(name, ()) if p in found}
-            own = {"parts": parts, "like": name}
-            spec = Blend(parts=tuple(part.spec for part in parts.values()) or spec.parts)
-        found[name] = Theory(spec=spec, found=how, **own)
-    return {name: found[name] for name in settings.theories if name in found}
+    specs = {name: spec for name, spec in settings.theories.items() if name not in other}
+    return crossed.named(specs, settings.found, settings.free, settings.parts)
 
 
 def _check(settings: Settings) -> None:

@@ -11,6 +11,7 @@ training images.
     compare      agreement with all of these, with floors, and with the other networks of the set
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -103,6 +104,14 @@ class Settings:
             return _garments(n)
         root = self.celeba if name.startswith("celeba") else self.mnist
         return _images(name, root, n)
+
+    def hashes(self) -> dict[str, str]:
+        """sha256 of the images of every set at hand, by label: a run that goes on checks them."""
+        found = {}
+        for known in self.sets:
+            with suppress(InputError):  # the cells of a set that is not at hand say so
+                found[known] = self.images(known, max(self.counts[known])).hash
+        return found
 
     def sigmas(self, known: str, steps: int) -> Tensor:
         """The schedule as far as all networks of a set were trained at its levels."""

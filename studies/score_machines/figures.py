@@ -15,7 +15,7 @@ from archbias.plots.intervals import band
 from archbias.plots.styles import new_figure
 from archbias.posteriors.windows import SCHEDULES
 from archbias.report import words
-from archbias.study.crossed import numbered
+from archbias.study.crossed import numbered, publication
 
 SETS = {"mnist": "MNIST", "cifar10": "CIFAR10", "fashion_mnist": "FashionMNIST", "celeba": "CelebA"}
 NETWORKS = {
@@ -142,7 +142,7 @@ def windows(tree: xr.DataTree, row: str, known: str, network: str, machine: str)
         held = tree["held_out"]["choice"].sel(machine=machine, drop=True)
         if known in held["set"].values and np.isfinite(held.sel(set=known).values).any():
             parts.append(held.sel(set=known, drop=True).expand_dims(family=["held-out images"]))
-    if (name := f"{numbered(known)[0]}-{network}") in SCHEDULES:
+    if (name := publication(numbered(known)[0], network)) in SCHEDULES:
         values = [float(SCHEDULES[name](s)) for s in lines["sigma"].values]
         published = xr.DataArray(values, {"sigma": lines["sigma"]}, "sigma")
         published = published.broadcast_like(lines.isel(family=0, drop=True))

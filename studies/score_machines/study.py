@@ -114,7 +114,7 @@ def crossed_cells(row: Row, settings: Settings) -> list[Cell]:
     unbroken = ["els"] if str(row) in settings.unbroken and own != "els" else []
     for machine in (own, "ls", *unbroken):
         for scale in settings.scales:
-            if scale != "published" or crossed.publication(row) in SCHEDULES:
+            if scale != "published" or crossed.publication(row.base, row.network) in SCHEDULES:
                 name = machine if scale == settings.scales[0] else f"{machine}, {scale}"
                 theory = theory_of(machine, scale, row)
                 predictions.append(crossed.predicted(row, name, theory))

@@ -109,7 +109,8 @@ def changes(tree: xr.DataTree) -> Figure:
     )
     right.axvspan(float(held.min()), float(held.max()), color="0.87", linewidth=0, zorder=0)
     for place, (kind, variants) in enumerate(found.items()):
-        for row, name in enumerate(variants.values()):
+        for architecture, name in variants.items():
+            row = names.index(architecture)
             own = tree["variants"]["variant"] == name
             frechet = tree["realism"]["frechet"].where(own, drop=True).values
             look = {"marker": plots.marker(kind), "markeredgecolor": "black"}
@@ -174,15 +175,19 @@ def says(tree: xr.DataTree) -> dict[str, str]:
     if len(protocols) == 2:
         ours, theirs = protocols.values()
         met = tree["pairs"]["between"].median("seed")
-        between = [float(met.sel(variant=v, other=theirs[a])) for a, v in ours.items()]
+        shared = {v: theirs[a] for a, v in ours.items() if a in theirs}
+        between = [float(met.sel(variant=v, other=w)) for v, w in shared.items()]
         said["protocols"] = (
             f"The same noise and architecture under two protocols: r {words.span(between)}."
         )
         if len(ours) > 1 and np.isfinite(np.diagonal(met.values)).all():
-            counts = [len(moved_by(tree, list(v.values()))) for v in protocols.values()]
+            first, second = (
+                f"{len(moved_by(tree, list(v.values())))} of {len(v) - 1}"
+                for v in protocols.values()
+            )
             said["changes"] = (
-                f"Beyond what training again does, {counts[0]} of {len(ours) - 1} changes move the "
-                f"images by this study's protocol, {counts[1]} as published."
+                f"Beyond what training again does, {first} changes move the images by this study's "
+                f"protocol, {second} as published."
             )
     return said
 
@@ -194,8 +199,9 @@ def findings(tree: xr.DataTree) -> list[str]:
     if len(found) == 2:
         ours, theirs = found.values()
         r, frechet = tree["pairs"]["between"].median("seed"), tree["realism"]["frechet"]
-        met = [float(r.sel(variant=v, other=theirs[a])) for a, v in ours.items()]
-        real = [frechet.sel(family=theirs[a]) < frechet.sel(family=v) for a, v in ours.items()]
+        shared = {v: theirs[a] for a, v in ours.items() if a in theirs}
+        met = [float(r.sel(variant=v, other=w)) for v, w in shared.items()]
+        real = [frechet.sel(family=w) < frechet.sel(family=v) for v, w in shared.items()]
         lines.append(
             f"Between the protocols one architecture agrees to r {words.span(met)}; "
             f"{int(sum(real))} of {len(real)} are the more realistic as published."

@@ -66,6 +66,7 @@ def test_a_theory_joins_by_name_and_a_row_is_answered_by_its_own_border(asked):
         ({"found.nobody": "monotone"}, "theories are"),
         ({"found.ls": "guess"}, "cosine, monotone"),
         ({"points": 5}, "held_out"),
+        ({"theories.mine": "els(wrap=False)", "found.mine": "monotone"}, "by 'least'"),
     ],
 )
 def test_settings_that_cannot_be_judged_are_refused(asked, changes, message):

@@ -58,6 +58,9 @@ def test_settings_choose_sets_and_say_what_is_missing(asked, tmp_path):
     settings = asked.configure(
         "laptop", {"sets": "fashion_mnist", "celeba.root": "faces", "mnist.n": 500}
     )
+    # of the sets at hand a run remembers which images they were
+    assert settings.hashes() == {"fashion_mnist": settings.fashion_mnist.load().hash}
+    assert asked.configure("laptop", {"sets": "celeba", "celeba.root": "faces"}).hashes() == {}
     names = {c.name for c in asked.plan(settings)}
     assert {"fashion_mnist resnet", "fashion_mnist resnet parts"} <= names
     assert not any(n.startswith(("celeba", "mnist", "cifar10")) for n in names)
@@ -67,7 +70,11 @@ def test_settings_choose_sets_and_say_what_is_missing(asked, tmp_path):
         "cifar10 unet, attention compare",
         "celeba unet bbels, published",
         "mnist unet, circular els, held-out",
+        "mnist resnet, circular els, published",
+        "cifar10 resnet, circular ls, published",
     } <= everything
+    # no windows were published for these
+    assert "cifar10 unet, attention bbels, published" not in everything
     longer = asked.configure("overnight", {"cifar10.root": "p"})
     assert [(str(r), r.images_of.n, r.maker.train.steps, r.labelled) for r in longer.chosen()] == [
         (f"cifar10-{n} {net}", n, 15_000, True)

@@ -10,6 +10,7 @@ import numpy as np
 import paper_page
 import pytest
 import torch
+import xarray as xr
 
 import archbias
 from archbias import seeds, study
@@ -195,7 +196,21 @@ def test_findings_are_counted(asked, both):
     above = made.says(both)["changes"]
     ours, theirs = moved.values()
     assert f"{ours} of 3 changes" in above
-    assert f"{theirs} as published" in above
+    assert f"{theirs} of 3 as published" in above
+    # a variant that only one protocol has: here one is left out of the published ones
+    known = both["variants"].to_dataset()
+    kept = [f for f in map(str, known["family"].values) if "published, 2 levels, no" not in f]
+    fewer = both.copy()
+    fewer["variants"] = xr.DataTree(known.sel(family=kept))
+    rows = made.changes(fewer).axes[1].lines
+    at = {line.get_marker(): set() for line in rows if len(line.get_ydata())}
+    for line in rows:
+        at[line.get_marker()] |= set(np.round(line.get_ydata()))
+    assert sorted(map(len, at.values())) == [3, 4]
+    above = made.says(fewer)["changes"]
+    assert " of 3 changes move" in above
+    assert " of 2 as published" in above
+    assert any("Between the protocols" in line for line in made.findings(fewer))
     frechet, halves = both["realism"]["frechet"], both["held_out"]["frechet"].values
     for protocol, start in (("this study's", ""), ("as published", "as published")):
         own = [

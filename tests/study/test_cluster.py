@@ -137,6 +137,20 @@ def test_a_cell_that_raises_there_is_told_here(counting, scheduler, tmp_path):
     assert len(digests(tmp_path / "run")) == 2
 
 
+def test_two_runs_of_a_study_on_one_scheduler_keep_apart(counting, scheduler, tmp_path):
+    """A scheduler takes tasks of one key for one task, whoever asks."""
+    address, words = scheduler[0], {"a": tmp_path / "a", "b": tmp_path / "b"}
+    asked = [sys.executable, "-m", "archbias.cli", "run", str(counting), "--quiet"]
+    asked += ["--cluster", address, "--set", "sleep=2"]
+    runs = [
+        subprocess.Popen([*asked, "--set", f"word={word}", "--out", str(out)], cwd=ROOT)
+        for word, out in words.items()
+    ]
+    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    for out in words.values():
+        assert len(list((out / "cells").glob("*.nc"))) == 4
+
+
 def test_killed_workers_and_clients_lose_nothing_finished(counting, scheduler, tmp_path):
     address, processes, _ = scheduler
     run = tmp_path / "run"

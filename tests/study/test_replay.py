@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import xarray as xr
 from made_up_runs import flip, ran
 from safetensors import safe_open
 
@@ -117,6 +118,24 @@ def test_a_changed_number_is_named_with_both_values(copied, tmp_path, capsys):
     ) in said
     assert "1 of them not as published" in said
     assert replayed(copied, tmp_path / "out", "--quiet", "--tolerance", "9") == 0
+
+
+def test_published_numbers_that_are_not_computed_are_named(copied, tmp_path, capsys):
+    """A variable, seeds or a group that the study no longer makes are no success."""
+    tree = archbias.open_study(copied / "results.nc").load()
+    seeds_of = tree["agreement"]["r"].sizes["seed"]
+    more = tree["agreement"].to_dataset().pad(seed=(0, 1), constant_values=0.5)
+    more = more.assign_coords(seed=range(seeds_of + 1))
+    more["gone"] = more["r"].assign_attrs(long_name="of old", units="1")
+    tree["agreement"] = xr.DataTree(more)
+    tree["older"] = xr.DataTree(more[["gone"]])
+    store.publish(tree, copied / "results.nc")
+    assert replayed(copied, tmp_path / "out", "--quiet") == 1
+    said = capsys.readouterr().out
+    count = int(more["r"].isel(seed=-1).notnull().sum())
+    assert "published and not computed: the group older" in said
+    assert "agreement/gone" in said
+    assert f"{count} values of agreement/r" in said
 
 
 def test_what_needs_no_network_is_replayed_where_none_is_shipped(copied, tmp_path, capsys):

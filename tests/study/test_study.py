@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import xarray as xr
 
 from archbias import cli, store, study
 from archbias.errors import InputError
@@ -463,6 +464,56 @@ def test_other_images_under_the_same_settings_are_refused(tmp_path):
     done = command("run", *words)
     assert done.returncode == 2
     assert "first that differs" in done.stderr
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeveralSets:
+    """Settings that read several sets of images, each from a place of its own."""
+
+    places: dict = dataclasses.field(default_factory=dict)
+
+    def hashes(self):
+        there = {k: Path(p) for k, p in self.places.items() if Path(p).is_file()}
+        return {k: path.read_text(encoding="utf-8") for k, path in there.items()}
+
+
+def test_other_images_of_one_of_several_sets_are_refused(tmp_path):
+    places = {k: str(tmp_path / k) for k in ("faces", "digits", "absent")}
+    for name in ("faces", "digits"):
+        (tmp_path / name).write_text(f"{name} as they were", encoding="utf-8")
+    asked, out = SeveralSets(places=places), tmp_path / "run"
+    several = study.Study("several", "?", SeveralSets(), lambda s: [study.Cell("a", _nothing)])
+    assert study.run(several, asked, out).done
+    told = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    assert told["sets"].keys() == {"faces", "digits"}
+    (tmp_path / "faces").unlink()  # not at hand, so nothing is said of it
+    assert study.run(several, asked, out).done
+    (tmp_path / "faces").write_text("other faces", encoding="utf-8")
+    with pytest.raises(InputError, match="images of faces of sha256 faces as the, got other faces"):
+        study.run(several, asked, out)
+    (out / "run.json").unlink()  # its cells know it too
+    with pytest.raises(InputError, match="images of faces"):
+        study.run(several, asked, out)
+
+
+def test_an_old_traceback_is_gone_while_its_cell_is_computed_again(tmp_path):
+    """A worker that dies leaves none of its own, and must not be told by another's."""
+    log = study.error_path(tmp_path, "a")
+    store.write_text(log, "ValueError: of yesterday")
+    seen = []
+
+    def run(work):
+        seen.append(log.exists())
+        return _nothing(work)
+
+    again = study.Study("again", "?", SeveralSets(), lambda s: [study.Cell("a", run)])
+    assert study.run(again, SeveralSets(), tmp_path).done
+    assert seen == [False]
+
+
+def _nothing(work):
+    one = ("family", [1.0], store.about("one", "1"))
+    return {"none": xr.Dataset({"a": one}, {"family": ["a"]})}
 
 
 def test_cells_that_wait_for_each_other_are_refused():

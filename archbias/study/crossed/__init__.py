@@ -39,6 +39,7 @@ from .theories import (
     border_machine,
     fitted,
     found_for,
+    named,
     settled,
     source_of,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "held_out",
     "labels_of",
     "measured",
+    "named",
     "network",
     "numbered",
     "pairs",

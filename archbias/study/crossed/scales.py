@@ -58,9 +58,11 @@ class Fit:
         return 2 + self.steps * self.seeds * 2 * score
 
 
-def publication(row: Row) -> str:
-    """The name of the row's published windows, in SCHEDULES where there are any."""
-    return f"{row.base}-{row.network}"
+def publication(known: str, network: str) -> str:
+    """The name of the windows published for an image set and a network ("mnist", "resnet,
+    circular"), in SCHEDULES where there are any.
+    """
+    return f"{known}-{network}".replace(", ", "-")
 
 
 def calibrated(row: Row, machine: str, fit: Fit) -> Cell:
@@ -173,7 +175,7 @@ def _measured(found: calibrate.Calibration, family: str, machine: str) -> xr.Dat
 def schedule(row: Row, machine: str, found: str, work: Work) -> WindowSchedule:
     """The windows of a machine by a protocol, from the finished cell that found them."""
     if found == "published":
-        return published(publication(row))
+        return published(publication(row.base, row.network))
     if found == "held-out":
         group = work.read(_held_out(row, machine))["held_out"].to_dataset()
         one = group.isel(set=0, machine=0)

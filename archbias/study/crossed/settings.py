@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 
 from ...denoise import changed
@@ -94,6 +95,14 @@ class Settings(cells.Settings):
             network_steps=self.network_steps,
             schedule=self.schedule,
         )
+
+    def hashes(self) -> dict[str, str]:
+        """sha256 of the images of every set at hand, by label: a run that goes on checks them."""
+        found = {}
+        for row in {row.set: row for row in self.chosen()}.values():
+            with suppress(InputError):  # the cells of a set that is not at hand say so
+                found[row.set] = row.images_of.load().hash
+        return found
 
     @property
     def fit(self) -> Fit:

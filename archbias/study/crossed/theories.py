@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 from ... import families
 from ...denoise import Denoiser, Spec, changed
@@ -67,6 +68,14 @@ class Theory:
                 "take it as given, or find settings it has by 'least'"
             )
 
+        if self.found in ("cosine", "monotone", "held-out") and not self.like:
+            usual = families.family(families.name_of(self.spec))()
+            if changed(self.spec, window=cast(Any, usual).window) != usual:
+                raise InputError(
+                    f"{self.found!r} finds the window of {usual!r}, got {self.spec!r}; find its "
+                    "window by 'least', which takes the other settings as they are"
+                )
+
     @property
     def fitted(self) -> str:
         """Whose settings are found."""
@@ -76,6 +85,35 @@ class Theory:
     def own(self) -> bool:
         """Whether it asks the network anything, and so differs from network to network."""
         return self.found not in ("given", "held-out") or sees(self.spec)
+
+
+def named(
+    specs: Mapping[str, Spec],
+    found: Mapping[str, str],
+    free: Mapping[str, tuple[str, ...]],
+    parts: Mapping[str, tuple[str, ...]],
+) -> dict[str, Theory]:
+    """Theories by label, in the order of `specs`.
+
+    Args:
+        found: how the settings of a theory are found; "given" without it.
+        free: which settings `least` finds; the window without it.
+        parts: what a `stacked` theory blends; of these, what is among `specs`.
+    """
+    ways = {name: found.get(name, "given") for name in specs}
+    made: dict[str, Theory] = {}
+    for name in sorted(specs, key=lambda n: ways[n] == "stacked"):
+        how = ways[name]
+        if how == "least":  # what is found is kept under the theory's own label
+            own = free.get(name, ("window",))
+            made[name] = Theory(spec=specs[name], found=how, free=own, like=name)
+        elif how == "stacked":
+            blended = {p: made[p] for p in parts.get(name, ()) if p in made}
+            spec = Blend(parts=tuple(p.spec for p in blended.values())) if blended else specs[name]
+            made[name] = Theory(spec=spec, found=how, parts=blended, like=name)
+        else:
+            made[name] = Theory(spec=specs[name], found=how)
+    return {name: made[name] for name in specs}
 
 
 def border_machine(maker: object) -> str:

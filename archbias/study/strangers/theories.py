@@ -7,12 +7,10 @@ masks are, how far sources move) is fitted on its own trajectories from seeds th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import xarray as xr
-from safetensors.torch import load_file, save_file
 
 from ...data import ImageSet
 from ...denoise import Denoiser, Spec, changed
@@ -28,7 +26,7 @@ from ...posteriors.score_machines import BBELS, LS
 from ...posteriors.smoothed import Smoothed
 from ...posteriors.windows import WindowSchedule
 from ...regressions.linear import Linear
-from ...store import about, replacing
+from ...store import about
 from .. import Cell, Work, cells
 from ..crossed.free import CANDIDATES
 from .asked import FIRST_FIT, Asked, draw
@@ -116,7 +114,7 @@ def fitted(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int
 
 
 def masks(known: str, name: str, asked: Asked, pixels: int) -> Cell:
-    """The energy of the network's Jacobian at some levels, kept in RUN/masks."""
+    """The energy of the network's Jacobian at some levels, kept as masks in RUN/models."""
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         images = asked.images(known, asked.counts[known][0])
@@ -129,10 +127,8 @@ def masks(known: str, name: str, asked: Asked, pixels: int) -> Cell:
             shared=True,
             progress=lambda i, n: work.runtime.progress(i, n, f"{name}: masks"),
         )
-        path = _mask_file(work, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            save_file({"sigmas": found.sigmas, "energy": found.energy}, part)
+        spec = Masked(mask="jacobian", shared=True)
+        work.save(f"{name} masks", spec.fit(images, masks=found))
         middle = (images.shape[1] // 2) * images.shape[2] + images.shape[2] // 2
         seen = found.energy[:, middle].reshape(-1, *images.shape[1:]).numpy()[None]
         described = about("mean squared derivative of the centre pixel", "1")
@@ -152,8 +148,8 @@ def masked(known: str, name: str, theory: str, n: int, asked: Asked, pixels: int
 
     def run(work: Work) -> dict[str, xr.Dataset]:
         images, label = asked.images(known, n), f"{theory} {n}"
-        kept = load_file(_mask_file(work, name))
-        energies = Masks(kept["sigmas"], kept["energy"], images.shape)
+        kept = work.denoiser(f"{name} masks").state()
+        energies = Masks(kept["mask_sigmas"], kept["mask_energy"], images.shape)
         found = calibrate_all(
             asked.denoiser(name),
             Masked(mask="jacobian", shared=True),
@@ -215,7 +211,3 @@ def chosen(
     }
     coordinates = {"family": [name], "predictor": [predictor], "sigma": list(sigmas)}
     return xr.Dataset(variables, coordinates)
-
-
-def _mask_file(work: Work, name: str) -> Path:
-    return work.folder / "masks" / f"{name}.safetensors"
