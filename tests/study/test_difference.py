@@ -8,7 +8,7 @@ from made_up_runs import ran
 
 from archbias import cli, families, seeds, store
 from archbias.errors import InputError
-from archbias.study.difference import difference
+from archbias.study.difference import difference, lost
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,26 @@ def test_labels_text_and_undefined_values(tmp_path):
     assert (numbers.labels, numbers.differing, numbers.largest) == (("m",), 3, 0.5)
     assert (numbers.difference.value, numbers.difference.missing) == (0.5, 2)
     assert (words.differing, words.values, words.difference) == (1, 3, None)
+
+
+def test_labels_that_differ_by_rounding_are_one(tmp_path):
+    """As noise levels do on two processors; what they hold is compared, and said."""
+    v = np.arange(8.0).reshape(2, 4)
+    levels = np.array([0.002, 0.5, 3.0, 80.0])
+    for name, sigma in (("a", levels), ("b", np.nextafter(levels, 99)), ("c", levels * 1.001)):
+        (tmp_path / name).mkdir()
+        one = (("family", "sigma"), v, {"long_name": "v", "units": "1"})
+        ds = xr.Dataset({"v": one}, {"family": ["m", "n"], "sigma": sigma})
+        store.write_cell(tmp_path / name / "a.nc", {"g": ds}, {})
+        store.collect([tmp_path / name / "a.nc"], tmp_path / name / "store.zarr", {"study": "t"})
+    found = difference(tmp_path / "a", tmp_path / "b")
+    assert [q.values for q in found.quantities] == [4, 4]
+    assert all(q.same for q in found.quantities)
+    assert found.apart == ["labels sigma of g differ by rounding"]
+    assert not found.same
+    assert lost(tmp_path / "a", tmp_path / "b") == []
+    assert difference(tmp_path / "a", tmp_path / "c").quantities == []
+    assert lost(tmp_path / "a", tmp_path / "c") == ["8 values of g/v"]
 
 
 def test_equal_texts_are_the_same_however_wide_their_array(tmp_path):
