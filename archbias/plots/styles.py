@@ -26,7 +26,7 @@ from matplotlib.font_manager import FontProperties
 from tueplots import bundles
 
 from ..errors import InputError, nearest
-from ..store import replacing
+from ..store import replacing, without_places
 
 VENUES = {
     "neurips": lambda column: bundles.neurips2024(usetex=False),
@@ -216,9 +216,9 @@ def save(
     """Write a figure as STEM.pdf, STEM.png, STEM.svg, each whole or not at all; returns the paths.
 
     Args:
-        metadata: a store's attributes; commit, study, families and settings are kept in each file,
-            a PNG's `Description` is what stands above the figure. The same figure and metadata give
-            the same bytes on one machine.
+        metadata: a store's attributes; commit, study, families and settings, without the folders
+            of this machine, are kept in each file; a PNG's `Description` is what stands above the
+            figure. The same figure and metadata give the same bytes on one machine.
     """
     stem = Path(stem)
     for kind in formats:
@@ -243,6 +243,9 @@ def render(
     """The bytes of a figure file of kind pdf, png or svg."""
     given = metadata or {}
     known = {k: str(given[k]) for k in SHOWN if k in given}
+    if "settings" in known:  # a figure is passed on; metadata of others may hold no JSON
+        with contextlib.suppress(ValueError):
+            known["settings"] = without_places(known["settings"])
     title = f"{known.get('study', 'archbias')}: {name}"
     words = json.dumps(known, ensure_ascii=True, sort_keys=True)
     fields = {

@@ -33,6 +33,7 @@ _FROM = {
     "publish": "export",
     "read_cell": "cell",
     "store_problems": "verify",
+    "without_places": "export",
     "write_cell": "cell",
 }
 

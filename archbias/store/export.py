@@ -39,10 +39,15 @@ def publish(tree: xr.DataTree, path: Path) -> None:
             groups[node.path] = values.normal(ds, node.path)
     attrs = {k: v for k, v in tree.attrs.items() if k != "host"}
     if "settings" in attrs:
-        attrs["settings"] = json.dumps(_without_places(json.loads(attrs["settings"])))
+        attrs["settings"] = without_places(attrs["settings"])
     root = attributes.encode(attributes.checked(attrs, "the store"))
     root[versions.KEY] = versions.FORMAT
     write_bytes(path, netcdf.made(groups, root), seal=True)
+
+
+def without_places(settings: str) -> str:
+    """Settings, as JSON, without the folders of images and weights."""
+    return json.dumps(_without_places(json.loads(settings)))
 
 
 def _without_places(settings: Any) -> Any:

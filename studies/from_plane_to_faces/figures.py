@@ -29,7 +29,7 @@ def figures(tree: xr.DataTree) -> dict:
 
 
 def families_of(tree: xr.DataTree, name: str = "images") -> list[str]:
-    return [str(f) for f in tree[name]["samples"]["family"].values]
+    return [str(f) for f in tree[name]["bound"]["family"].values]
 
 
 def law_of(tree: xr.DataTree, name: str, family: str) -> str:
@@ -37,9 +37,11 @@ def law_of(tree: xr.DataTree, name: str, family: str) -> str:
     return str(tree[name]["bound"]["law"].sel(family=family).values)
 
 
-def page(tree: xr.DataTree) -> Figure:
+def page(tree: xr.DataTree, first: int = 0) -> Figure:
     """One row per architecture: the plane, then what it was bound to draw and what it drew from the
     same noise.
+
+    first: the seed that pictures begin with.
     """
     families, width = families_of(tree), plots.page_width(1.25)
     figure = Figure(figsize=(width, 0.085 * width * len(families) + 0.6), layout="constrained")
@@ -48,8 +50,9 @@ def page(tree: xr.DataTree) -> Figure:
     for i, family in enumerate(families):
         axes = [figure.add_subplot(grid[i, j]) for j in range(3)]
         _plane(axes[0], tree, family)
-        _strip(axes[1], _pushed(tree, family))
-        _strip(axes[2], tree["images"]["samples"]["sample"].sel(family=family).values)
+        pushed = _pushed(tree, family)
+        _strip(axes[1], None if pushed is None else pushed[first:])
+        _strip(axes[2], tree["images"]["samples"]["sample"].sel(family=family).values[first:])
         axes[0].set_ylabel(
             plots.styles.plain(family).replace(", ", ",\n"),
             rotation=0,
@@ -161,7 +164,7 @@ def says(tree: xr.DataTree) -> dict[str, str]:
 
 def findings(tree: xr.DataTree) -> list[str]:
     """By architecture on images: its law, whether it kept it, what else predicts it, its copies."""
-    few = words.small(tree["images"]["samples"].sizes["seed"])
+    few = words.small(tree["images"]["novelty"].sizes["seed"])
     said = [f"{few}: {words.RUNS}."] if few else []
     for family in families_of(tree):
         own, law = agreed(tree, "images", family, "own law"), law_of(tree, "images", family)
@@ -181,7 +184,7 @@ def summary(tree: xr.DataTree) -> pd.DataFrame:
     rows = []
     for name in SETS:
         for family in families_of(tree, name):
-            share, total = copies(tree, name, family), tree[name]["samples"].sizes["seed"]
+            share, total = copies(tree, name, family), tree[name]["novelty"].sizes["seed"]
             row = {
                 "fitted to": named(tree, name),
                 "architecture": family,

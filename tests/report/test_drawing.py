@@ -1,5 +1,6 @@
 """Figures under the sentence that says what they show."""
 
+import json
 import types
 
 import numpy as np
@@ -120,9 +121,12 @@ def test_survivors_are_counted():
 
 def test_a_picture_keeps_its_sentence(tmp_path):
     figure = report.drawn(_module(lambda tree: {"mine": "Two of 3."}), _store())["mine"]
-    (path,) = plots.save(figure, tmp_path / "mine", ["png"])
+    told = {"settings": json.dumps({"data": {"name": "celeba", "root": "/home/me/faces"}})}
+    (path,) = plots.save(figure, tmp_path / "mine", ["png"], told)
     with Image.open(path) as picture:
         assert picture.text["Description"] == "Two of 3."
+        # pictures are passed on, and tell nothing of the machine
+        assert json.loads(picture.text["Settings"])["data"] == {"name": "celeba", "root": None}
 
 
 def test_winners():
