@@ -28,7 +28,9 @@ def test_it_says_what_it_shows(path):
     assert SENTENCE.match(_told(path)[1])
 
 
-@pytest.mark.parametrize("name", ["arena", "score_machines", "unet_variants"])
+@pytest.mark.parametrize(
+    "name", ["arena", "from_plane_to_faces", "score_machines", "unet_variants"]
+)
 def test_what_it_says_is_what_the_published_numbers_say(name):
     folder, checked = ROOT / "studies" / name, 0
     made = study.figures(folder)

@@ -137,6 +137,32 @@ def test_the_table_of_both_protocols_is_that_of_its_results():
             assert line in lines, line
 
 
+@pytest.mark.parametrize("file", ["results.nc", "faces.nc"])
+def test_the_tables_from_plane_to_faces_are_those_of_their_results(file):
+    folder = STUDIES / "from_plane_to_faces"
+    tree, made = archbias.open_study(folder / file), study.figures(folder)
+    words = {"Gaussian": "Gaussian", "FlowLaw": "flow law", "none known": "none known"}
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    # the first table is of garments, the second of faces
+    lines = readme.partition("### On faces")[2 * (file == "faces.nc")].splitlines()
+    families = made.families_of(tree)
+    assert len(families) == 10
+    for family in families:
+        shown = [words[made.law_of(tree, "images", family)]]
+        for predictor in ("own law", "Wiener", "mean image"):
+            r = made.agreed(tree, "images", family, predictor)
+            shown.append("" if not r.n else "1.00" if r.low >= 0.995 else _short(r))
+        share, total = made.copies(tree, "images", family), tree["images"]["novelty"].sizes["seed"]
+        copies = _short(share).replace(".00", "0")
+        name = family.replace("rank k", "rank 20")
+        line = f"| {name} | {' | '.join(shown)} | {total - share.n} of {total} | {copies} |"
+        assert " ".join(line.split()) in lines, line
+    few = [made.copies(tree, "few images", f"MLP {k}") for k in (50, 200, 1000)]
+    text = " ".join(readme.split())
+    assert "{}, {} and {} of 64".format(*(_short(v).replace(".00", "0") for v in few)) in text
+    made.capacity(tree).canvas.draw()
+
+
 def test_every_network_of_unet_variants_is_shipped():
     folder = STUDIES / "unet_variants"
     networks, tree = shipped.Shipped(folder), archbias.open_study(folder / "results.nc")
