@@ -117,7 +117,10 @@ def _theories(row: Row, settings: Settings, ceilings: list[Cell]) -> list[Cell]:
     """Every theory: its settings found on other seeds, its samples, its answer along the noise."""
     how = settings.found, settings.free, settings.parts
     theories = crossed.named(settings.theories, *how)
-    found = [cell for t in theories.values() for cell in crossed.found_for(t, row, settings.fit)]
+    cells_of = (crossed.found_for(t, row, settings.fit) for t in theories.values())
+    found = {
+        cell.name: cell for own in cells_of for cell in own
+    }  # a blend shares those of its parts
     mean = crossed.reference(row, "mean image")
     drawn = [
         crossed.predicted(row, name, theory)
@@ -130,7 +133,7 @@ def _theories(row: Row, settings: Settings, ceilings: list[Cell]) -> list[Cell]:
     return [
         mean,
         crossed.measured(row, settings.levels, settings.mask_points),
-        *found,
+        *found.values(),
         *drawn,
         compared,
         cells.blanked(row, steps.states(row, **asked)),

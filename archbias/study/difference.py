@@ -140,20 +140,26 @@ def difference(first: str | Path, second: str | Path) -> Difference:
     return found
 
 
-def lost(first: str | Path, second: str | Path, *, groups: bool = False) -> list[str]:
+def lost(
+    first: str | Path, second: str | Path, *, groups: bool = False, but: Sequence[str] = ()
+) -> list[str]:
     """What of the first run's numbers the second lacks, in words, for families and predictors that
     both have: variables, and values at labels that are numbers (seeds, noise levels).
 
-    groups: whole groups too.
+    groups: whole groups too. but: groups that are not looked at.
+
+    Raises:
+        InputError: one of them cannot be opened, or is damaged where it is read.
     """
     said = []
     here, there = (_groups(open_study(path)) for path in (first, second))
+    here = {g: ds for g, ds in here.items() if g not in but}
     if groups:
         said += [f"the group {g}" for g in here if g not in there]
     for group, a in ((g, ds) for g, ds in here.items() if g in there):
         b = there[group]
         for dim in (d for d in a.dims if d in b.dims and d in a.coords and d in b.coords):
-            b = _relabelled(Difference(Path(first), Path(second)), group, str(dim), a, b)
+            b = _relabelled(str(dim), a, b)
         kept = [d for d in KEPT if d in a.dims and d in b.dims]
         a = a.sel({d: [v for v in a[d].values if v in b[d].values] for d in kept})
         numbered = [d for d in a.dims if d in b.coords and a[d].dtype.kind in "fiu"]
@@ -214,7 +220,10 @@ def _compare(found: Difference, group: str, a: xr.Dataset, b: xr.Dataset) -> Non
     _apart(found, f"variable of {group}", list(a.data_vars), list(b.data_vars))
     for dim in dict.fromkeys((*a.dims, *b.dims)):
         if dim in a.coords and dim in b.coords:
-            b = _relabelled(found, group, str(dim), a, b)
+            renamed = _relabelled(str(dim), a, b)
+            if renamed is not b:
+                found.apart.append(f"labels {dim} of {group} differ by rounding")
+            b = renamed
             own, other = (ds[dim].values.tolist() for ds in (a, b))
             _apart(found, "seeds" if dim == "seed" else str(dim), own, other)
     for name in (str(v) for v in a.data_vars if v in b.data_vars):
@@ -234,11 +243,9 @@ def _compare(found: Difference, group: str, a: xr.Dataset, b: xr.Dataset) -> Non
             found.quantities += _rows(group, name, one, other)
 
 
-def _relabelled(
-    found: Difference, group: str, dim: str, a: xr.Dataset, b: xr.Dataset
-) -> xr.Dataset:
+def _relabelled(dim: str, a: xr.Dataset, b: xr.Dataset) -> xr.Dataset:
     """The second with labels that differ from those of the first by rounding, as noise levels of
-    another processor do, as the first has them.
+    another processor do, as the first has them; itself where none do.
     """
     own, other = a[dim].values, b[dim].values
     if own.dtype.kind != "f" or other.dtype.kind != "f" or not own.size or not other.size:
@@ -248,7 +255,6 @@ def _relabelled(
     labels = np.where(close, near, other)
     if not close.any() or len(np.unique(labels)) != len(labels):
         return b
-    found.apart.append(f"labels {dim} of {group} differ by rounding")
     return b.assign_coords({dim: (dim, labels, b[dim].attrs)})
 
 

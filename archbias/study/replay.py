@@ -34,6 +34,7 @@ from .shipped import Shipped
 from .study import Cell, Images, Study
 
 TOLERANCE = 1e-3
+TRAINING = "training"  # the group of what only a training makes
 NO_NETWORK = "no network"  # the row of what is asked of no network
 
 
@@ -83,9 +84,9 @@ class Replay:
         )
         if not state.done:
             return Replayed(self, [], state.failed)
-        found = [q for q in difference(self.file, out).quantities if q.group != "training"]
-        absent = lost(self.file, out, groups=self.whole and not state.failed)
-        absent = [text for text in absent if "training" not in text]
+        found = [q for q in difference(self.file, out).quantities if q.group != TRAINING]
+        whole = self.whole and not state.failed
+        absent = lost(self.file, out, groups=whole, but=(TRAINING,))
         return Replayed(self, found, state.failed, absent)
 
 

@@ -201,6 +201,14 @@ def test_weights_of_another_network_are_refused(images):
         check(Linear(rank=2).fit(images), target.fingerprint(filter_), "filter")
 
 
+def test_the_usual_settings_plan_the_blend_beside_its_parts(images):
+    """Its cells are those of its parts and its weights, each once."""
+    names = _plan(images)
+    assert {
+        f"images net {cell}" for cell in ("scale els", "scale bbels", "weights stacked")
+    } <= names
+
+
 def test_a_folder_knows_which_network_it_judged(images, tmp_path):
     """Weights do not tell: a function has none, and a window or a convention is no weight."""
     few = {"wiener": Linear()}
@@ -233,6 +241,14 @@ def test_a_folder_knows_which_network_it_judged(images, tmp_path):
     assert target.fingerprint(windows[0]) == target.fingerprint(windows[1])
     found = [answers(Subject("net", one, Held(images)), _row(images)) for one in windows]
     assert not np.allclose(*found, rtol=0, atol=1e-2)
+
+
+def _plan(images) -> set[str]:
+    """The cells of the usual settings."""
+    held = Held(images)
+    given = Given(Subject("net", Linear().fit(images), held), None, held)
+    usual = replace(study.load("judge"), cells=partial(grid, given=given))
+    return {c.name for c in usual.plan(replace(Settings(), data=None))}
 
 
 def _row(images):
