@@ -41,6 +41,15 @@ def add(command: Command) -> None:
     p.add_argument("folder", type=path, metavar="RUN")
     p.add_argument("file", type=path, nargs="?", metavar="FILE", help="the .nc file to write")
     p.add_argument(
+        "--with",
+        dest="others",
+        type=path,
+        nargs="+",
+        default=(),
+        metavar="OTHER",
+        help="runs or exported numbers of other rows of the study, joined with these",
+    )
+    p.add_argument(
         "--networks",
         type=path,
         metavar="STUDY",
@@ -120,7 +129,12 @@ def _export(a: argparse.Namespace) -> int:
                 f"numbers are exported to a NetCDF file, got {a.file}; name it for example "
                 f"{a.file.with_suffix('.nc')}"
             )
-        store.publish(store.open_study(a.folder), a.file)
+        if a.others:
+            from ..study import rows
+
+            rows.joined([a.folder, *a.others], a.file)
+        else:
+            store.publish(store.open_study(a.folder), a.file)
         out.print(f"wrote {a.file}", markup=False)
     if a.networks is not None:
         from ..study import shipped

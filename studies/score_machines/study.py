@@ -207,6 +207,7 @@ STUDY = Study(
             "seeds": 64,
             "held_out": 0,
             "scales": ("cosine", "published"),
+            "fixed": (),
         },
         "paper": {
             "celeba": Images(name="celeba", n=50_000, size=32),

@@ -82,9 +82,7 @@ def test_settings_choose_sets_and_say_what_is_missing(asked, tmp_path):
         for net in ("unet", "unet, attention", "resnet")
     ]
     assert all(r.images_of.root == "p" for r in longer.chosen())
-    assert {"cifar10-5000 resnet bbels, published", "cifar10-1000 unet collapse"} <= {
-        c.name for c in asked.plan(longer)
-    }
+    assert "cifar10-5000 resnet bbels, published" in {c.name for c in asked.plan(longer)}
     for wrong, said in (
         ({"rows": "celeba renset"}, "SET NETWORK"),
         ({"data": "mnist"}, "own settings"),
