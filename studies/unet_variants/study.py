@@ -157,7 +157,8 @@ def network(one: Trained, settings: Settings) -> Cell:
         return groups
 
     training = costs.training_seconds(one.spec, settings.data)
-    return replace(fitted, run=run, seconds=15 + training, training=training)
+    judging = realism.seconds(settings.data, settings.seeds, settings.held_out)
+    return replace(fitted, run=run, seconds=15 + judging + training, training=training)
 
 
 def described(one: Trained, shape: tuple[int, int, int]) -> xr.Dataset:

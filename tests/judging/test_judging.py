@@ -19,7 +19,7 @@ from archbias.judging.images import Held
 from archbias.judging.settings import Settings, Subject
 from archbias.judging.stand_ins import untrained
 from archbias.posteriors.ideal import Ideal
-from archbias.posteriors.score_machines import ELS
+from archbias.posteriors.score_machines import BBELS, ELS
 from archbias.regressions.linear import Linear
 
 SMALL = {
@@ -207,6 +207,35 @@ def test_the_usual_settings_plan_the_blend_beside_its_parts(images):
     assert {
         f"images net {cell}" for cell in ("scale els", "scale bbels", "weights stacked")
     } <= names
+
+
+def test_a_blend_is_judged_and_finds_the_part_that_the_network_is(tmp_path):
+    """The network is bbELS with one window at every level: that part alone weighs, and predicts."""
+    few = load("fashion_mnist", n=24, size=8)
+    asked = Settings()
+    kept = ("wiener", "els", "bbels", "sighted, calibrated", "stacked")
+    asked = replace(
+        asked, theories={k: asked.theories[k] for k in kept}, windows=(3, 5),
+        found={k: v for k, v in asked.found.items() if k in kept},
+        free={k: v for k, v in asked.free.items() if k in kept}, seeds=4, steps=5, levels=3,
+        points=2, mask_points=1, health_levels=3, health_images=4, card_levels=(1.0,), fit_seeds=2,
+        fit_steps=4,
+    )  # fmt: skip
+    network = BBELS(window=5).fit(few)
+    found = archbias.judge(network, few, tmp_path / "run", settings=asked, name="net")
+    assert not found.failed, found.failed
+    tree = found.tree
+    weights = tree["weights"]["weight"].isel(family=0, theory=0)
+    assert set(weights["part"].values) == {"els", "bbels", "sighted, calibrated"}
+    np.testing.assert_allclose(weights.sum("part"), 1, atol=1e-6)
+    r = tree["agreement"]["r"].isel(family=0)
+    assert float(r.sel(predictor="bbels").median()) > 0.999
+    # where no part is more alike than another the weights may be any, so the error tells
+    error = tree["weights"].isel(family=0, theory=0)
+    alone = error["part_error"].sel(part="bbels")
+    assert bool((error["blend_error"] <= alone + 1e-9).all())
+    assert float(r.sel(predictor="stacked").median()) > 0.99
+    assert any("stacked" in line or "bbels" in line for line in found.findings)
 
 
 def test_a_folder_knows_which_network_it_judged(images, tmp_path):
