@@ -130,9 +130,9 @@ def _export(a: argparse.Namespace) -> int:
                 f"{a.file.with_suffix('.nc')}"
             )
         if a.others:
-            from ..study import rows
+            from ..study import combine
 
-            rows.joined([a.folder, *a.others], a.file)
+            combine.combined([a.folder, *a.others], a.file)
         else:
             store.publish(store.open_study(a.folder), a.file)
         out.print(f"wrote {a.file}", markup=False)

@@ -9,7 +9,7 @@ from made_up_runs import ran
 import archbias
 from archbias import cli, study
 from archbias.errors import InputError
-from archbias.study import rows
+from archbias.study import combine
 
 ROWS = ("fashion_mnist resnet", "fashion_mnist unet")
 SMALL = {
@@ -66,7 +66,7 @@ def test_rows_join_into_what_one_run_writes(runs, tmp_path):
 def test_what_was_not_computed_alike_is_not_joined(runs, tmp_path, capsys):
     def refused(said, *sources):
         with pytest.raises(InputError, match=said):
-            rows.joined(sources, tmp_path / "no.nc")
+            combine.combined(sources, tmp_path / "no.nc")
         assert not (tmp_path / "no.nc").exists()
 
     refused("both hold 'fashion_mnist resnet'", runs / "first", runs / "both")
@@ -92,4 +92,4 @@ def test_images_of_one_name_must_be_the_same(runs):
     other = archbias.open_study(runs / "second").attrs
     told = other | {"sets": json.dumps({"fashion_mnist": "0" * 64})}
     with pytest.raises(InputError, match="other images of fashion_mnist"):
-        rows._both(one, told, "a and b")
+        combine._both(one, told, "a and b")
