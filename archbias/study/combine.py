@@ -1,6 +1,6 @@
 """Rows that were computed apart, as one file of numbers: on several machines, or night by night.
 
-    combined([RUN, "other.nc"], "results.nc")        what one run of all their rows would have written
+    combined([RUN, "other.nc"], "all.nc")        what one run of all their rows would have written
 
 Only a study whose settings name its `rows` can be taken apart so. What joins is checked: the study,
 every other setting, the number of threads, and the images of each set. What differs of the machines
