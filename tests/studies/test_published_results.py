@@ -65,6 +65,33 @@ def test_the_tables_of_score_machines_are_those_of_the_readme():
         assert f"| {r(machine)} | {short} | [score machines]" in which
 
 
+def test_the_differences_that_the_page_of_score_machines_tells_are_those_of_its_results():
+    folder = STUDIES / "score_machines"
+    r = archbias.open_study(folder / "results.nc")["agreement"]["r"]
+    longer = archbias.open_study(folder / "longer.nc")["agreement"]["r"]
+    text = " ".join((folder / "README.md").read_text(encoding="utf-8").split())
+
+    def less(first, second, of=r):
+        """The median of first - second over seeds, each a (row, predictor)."""
+        one, two = (of.sel(family=f, predictor=p).values for f, p in (first, second))
+        return _short(bootstrap(one - two))
+
+    plain, attending = "cifar10 unet", "cifar10 unet, attention"
+    machine, filtered, placed = (("celeba unet", p) for p in ("bbels", "wiener", "ls"))
+    for said in (
+        f"bbELS {less(machine, filtered)} more",
+        f"(difference seed by seed {less(machine, placed)})",
+        f"(difference in r {less((attending, 'bbels'), (plain, 'bbels'))}, paired)",
+        f"difference {less((attending, 'bbels'), (plain, 'bbels'), longer)} (16 seeds",
+    ):
+        assert said in text, said
+    for row, start in (("celeba resnet", "border: "), ("fashion_mnist resnet", "on CelebA, ")):
+        assert f"{start}{_short(bootstrap(r.sel(family=row, predictor='els').values))}" in text
+    es = r.sel(predictor="es").median("seed").values
+    assert f"ES lies between {_dotted(es.min())} (" in text
+    assert f" and {_dotted(es.max())} (" in text
+
+
 def _dotted(value: float) -> str:
     """As the READMEs write it: .95, −.06, 1.02."""
     return f"{value:.2f}".replace("-0.", "−.").replace("-", "−").removeprefix("0")
