@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -72,17 +73,32 @@ def by_protocol(tree: xr.DataTree) -> dict[str, dict[str, str]]:
 
 
 def protocols(tree: xr.DataTree, seeds: int = 6) -> Figure:
-    """One row per seed, one column per variant: the study's protocol above the published one."""
+    """One row per seed, one column per variant: the study's protocol above the published one. Of a
+    single architecture the protocols stand side by side, each trained twice.
+    """
     found = by_protocol(tree)
     samples = tree["samples"]["sample"].isel(seed=slice(seeds))
+    numbers = [str(s) for s in samples["seed"].values]
+
+    def table(axes: Axes, columns: dict[str, str]) -> None:
+        chosen = samples.sel(family=list(columns.values()))
+        images = chosen.transpose("seed", "family", "channel", "row", "column").values
+        plots.image_table(images, numbers, list(columns), axes)
+        axes.set_ylabel("seed of the noise")
+
     most = max(map(len, found.values()))
-    figure = _page(len(found) * (0.12 + 0.9 * samples.sizes["seed"] / max(most, 4)))
+    if most == 1:
+        known, columns = tree["variants"]["variant"].to_series(), {}
+        for kind, variants in found.items():
+            first, *others = known.index[known.isin(list(variants.values()))]
+            columns |= {kind: first} | {f"{kind}\nretrained": name for name in others}
+        figure = _page(0.08 + 0.6 * len(numbers) / len(columns))
+        table(figure.subplots(), columns)
+        return figure
+    figure = _page(len(found) * (0.12 + 0.9 * len(numbers) / max(most, 4)))
     every = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     for axes, (kind, variants) in zip(every, found.items(), strict=True):
-        chosen = samples.sel(family=list(variants.values()))
-        images = chosen.transpose("seed", "family", "channel", "row", "column").values
-        plots.image_table(images, [str(s) for s in chosen["seed"].values], list(variants), axes)
-        axes.set_ylabel("seed of the noise")
+        table(axes, variants)
         axes.set_xlabel(f"{kind} protocol" if kind != "as published" else kind)
     return figure
 

@@ -172,6 +172,26 @@ def test_the_table_of_both_protocols_is_that_of_its_results():
     assert sum("0 of 1536 samples are copies" in s for s in said) == 2
 
 
+def test_the_table_at_64x64_is_that_of_its_results():
+    folder = STUDIES / "unet_variants"
+    tree, made = archbias.open_study(folder / "as_published_64.nc"), study.figures(folder)
+    lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    assert tree["variants"]["parameters"].sel(family="as published") == 10 * 120_720
+    error, frechet = made.losses(tree).sel(images="held out"), tree["realism"]["frechet"]
+    r = tree["agreement"]["r"]
+    for protocol, label in (("this study's", "base"), ("as published", "as published")):
+        both = [label, f"{label}, training 2"]
+        shown = [", ".join(f"{v:.3f}"[1:] for v in error.sel(family=both).values)]
+        shown += [", ".join(f"{v:.0f}" for v in frechet.sel(family=both).values)]
+        for predictor in ("replicate", "other protocol", "wiener law", "mean image"):
+            shown += [_short(bootstrap(r.sel(family=label, predictor=predictor).values))]
+        assert f"| {protocol} | {' | '.join(shown)} |" in lines
+    said = made.findings(tree)
+    assert sum("2 of 2 networks are less realistic" in s for s in said) == 2
+    assert sum("0 of 128 samples are copies" in s for s in said) == 2
+    assert any("halves of the held-out images have 3.67 to 11.4" in s for s in said)
+
+
 @pytest.mark.parametrize("file", ["results.nc", "faces.nc"])
 def test_the_tables_from_plane_to_faces_are_those_of_their_results(file):
     folder = STUDIES / "from_plane_to_faces"

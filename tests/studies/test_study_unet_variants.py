@@ -178,6 +178,13 @@ def test_findings_are_counted(asked, both):
     assert [t.get_text() for t in upper.get_xticklabels()] == [
         t.get_text() for t in lower.get_xticklabels()
     ]
+    # of a single architecture the protocols stand side by side
+    own = both["variants"].to_dataset()
+    single = both.copy()
+    single["variants"] = xr.DataTree(own.sel(family=own["architecture"] == "base"))
+    assert [t.get_text() for t in made.protocols(single).axes[0].get_xticklabels()] == [
+        "this study's", "this study's\nretrained", "as published", "as published\nretrained"
+    ]  # fmt: skip
     said = made.findings(both)
     # a change moves the images where the two are less alike than each with itself retrained
     r, moved = both["pairs"]["between"], {}
