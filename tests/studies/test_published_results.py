@@ -65,6 +65,57 @@ def test_the_tables_of_score_machines_are_those_of_the_readme():
         assert f"| {r(machine)} | {short} | [score machines]" in which
 
 
+def test_the_table_of_more_images_is_that_of_its_results():
+    folder = STUDIES / "score_machines"
+    made, text = study.figures(folder), (folder / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## More images")[2].partition("## Figures")[0]
+    lines = [" ".join(line.split()) for line in section.splitlines()]
+    predictors = ("bbels", "bbels, published", "ls", "wiener", "ideal", "replicate")
+    found = {}
+    for file, n in (("number.nc", 20_000), ("longer.nc", 1000)):
+        tree = archbias.open_study(folder / file)
+        told = tree["rows"].to_dataset()
+        for row in map(str, told["family"].values):
+            r = tree["agreement"]["r"].sel(family=row)
+            found[n, row.split(" ", 1)[1]] = r
+            one = told.sel(family=row)
+            assert (int(one["n"]), int(one["training_steps"])) == (n, 15_000)
+            many = f"{n:,}".replace(",", " ") if n > 9999 else str(n)
+            start = f"| {made.NETWORKS[row.split(' ', 1)[1]]} | {many} | {float(one['epochs']):.0f}"
+            shown = [
+                _short(bootstrap(r.sel(predictor=p).values))
+                if p in r["predictor"].values and not r.sel(predictor=p).isnull().all()
+                else ""
+                for p in predictors
+            ]
+            line = f"{start} | {r.sizes['seed']} | {' | '.join(shown)} |"
+            assert " ".join(line.split()) in lines, line
+    plain, other = found[20_000, "unet"], found[20_000, "unet, attention"]
+    flat = " ".join(section.split())
+
+    def more(first, second, of="bbels", than="bbels"):
+        """The median of first - second over the seeds of both."""
+        seeds = min(first.sizes["seed"], second.sizes["seed"])
+        one, two = (r.sel(predictor=p).values[:seeds] for r, p in ((first, of), (second, than)))
+        return _short(bootstrap(one - two))
+
+    for said in (
+        f"on the same 16 seeds {more(plain, found[1000, 'unet'])} more than",
+        f"with attention {more(other, found[1000, 'unet, attention'])}; LS",
+        f"bbELS is {more(plain, plain, than='wiener')} better",
+        f"with attention {more(other, other, than='wiener')}.",
+        f"by little**: {more(other, plain)}, paired",
+    ):
+        assert said in flat, said
+    which = (ROOT / "docs" / "theories.md").read_text(encoding="utf-8")
+    for r in (plain, other):
+        ends = " | ".join(
+            _dotted(bootstrap(r.sel(predictor=p).values).value) for p in ("replicate", "wiener")
+        )
+        shown = _short(bootstrap(r.sel(predictor="bbels").values))
+        assert f"| {shown} | {ends} | [score machines]" in which
+
+
 def test_the_differences_that_the_page_of_score_machines_tells_are_those_of_its_results():
     folder = STUDIES / "score_machines"
     r = archbias.open_study(folder / "results.nc")["agreement"]["r"]
