@@ -118,9 +118,8 @@ def _theories(row: Row, settings: Settings, ceilings: list[Cell]) -> list[Cell]:
     how = settings.found, settings.free, settings.parts
     theories = crossed.named(settings.theories, *how)
     cells_of = (crossed.found_for(t, row, settings.fit) for t in theories.values())
-    found = {
-        cell.name: cell for own in cells_of for cell in own
-    }  # a blend shares those of its parts
+    # by name: a blend shares those of its parts
+    found = {cell.name: cell for own in cells_of for cell in own}
     mean = crossed.reference(row, "mean image")
     drawn = [
         crossed.predicted(row, name, theory)

@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import store
 from ..errors import InputError
+from .difference import changes
 
 SAME = ("study", "version", "threads")
 
@@ -50,28 +51,26 @@ def combined(sources: Sequence[Path], path: Path) -> None:
 
 def _both(one: Mapping[str, Any], other: Mapping[str, Any], names: str) -> dict[str, Any]:
     """The attributes of both, where they are rows of one study."""
-    for key in SAME:
-        if one.get(key) != other.get(key):
-            raise InputError(
-                f"{names} differ in {key}, {one.get(key)!r} and {other.get(key)!r}; join what was "
-                "computed alike"
-            )
-    asked = [json.loads(store.without_places(told["settings"])) for told in (one, other)]
-    rows = [settings.pop("rows", None) for settings in asked]
-    if None in rows:
+    asked, wanted = _asked(one), _asked(other)
+    rows, more = (told["settings"].pop("rows", None) for told in (asked, wanted))
+    if rows is None or more is None:
         raise InputError(f"{names} have no rows to join; their study is computed as a whole")
-    if asked[0] != asked[1]:
-        key = next(k for k in asked[0] | asked[1] if asked[0].get(k) != asked[1].get(k))
-        raise InputError(f"{names} differ in the setting {key}; join what was computed alike")
-    if twice := [row for row in rows[1] if row in rows[0]]:
+    sets = asked["sets"] | wanted["sets"]  # each may know sets that the other never read
+    asked["sets"], wanted["sets"] = (sets | told["sets"] for told in (asked, wanted))
+    if found := changes("run", asked, wanted):
+        raise InputError(f"{names} differ, {found[0]}; join what was computed alike")
+    if twice := [row for row in more if row in rows]:
         raise InputError(f"{names} both hold {twice[0]!r}; export one of them alone")
-    images = [json.loads(told.get("sets", "{}")) for told in (one, other)]
-    for label in images[0].keys() & images[1].keys():
-        if images[0][label] != images[1][label]:
-            raise InputError(f"{names} have other images of {label}; join what saw the same")
     told = {k: _told(one.get(k), other.get(k)) for k in {**one, **other}}
-    told["settings"] = json.dumps(json.loads(one["settings"]) | {"rows": rows[0] + rows[1]})
-    return told | ({"sets": json.dumps(images[0] | images[1])} if any(images) else {})
+    told["settings"] = json.dumps(json.loads(one["settings"]) | {"rows": rows + more})
+    return told | ({"sets": json.dumps(sets)} if sets else {})
+
+
+def _asked(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked of which images, without the folders of this machine."""
+    told = {k: attrs.get(k) for k in SAME}
+    told["settings"] = json.loads(store.without_places(attrs["settings"]))
+    return told | {"sets": json.loads(attrs.get("sets", "{}"))}
 
 
 def _told(one: Any, other: Any) -> Any:

@@ -132,7 +132,7 @@ def difference(first: str | Path, second: str | Path) -> Difference:
     a, b = open_study(first), open_study(second)
     for key in (*ASKED, *MADE_BY):
         if key in a.attrs or key in b.attrs:
-            found.changes += _changes(key, _value(a.attrs.get(key)), _value(b.attrs.get(key)))
+            found.changes += changes(key, _value(a.attrs.get(key)), _value(b.attrs.get(key)))
     groups_a, groups_b = _groups(a), _groups(b)
     _apart(found, "group", groups_a, groups_b)
     for group in (g for g in groups_a if g in groups_b):
@@ -190,10 +190,11 @@ def _value(text: Any) -> Any:
         return text
 
 
-def _changes(name: str, a: Any, b: Any) -> list[Change]:
+def changes(name: str, a: Any, b: Any) -> list[Change]:
+    """What differs of two values of this name, in dictionaries by dotted names."""
     if isinstance(a, dict) and isinstance(b, dict):
         keys = [*a, *(k for k in b if k not in a)]
-        return [c for k in keys for c in _changes(f"{name}.{k}", a.get(k), b.get(k))]
+        return [c for k in keys for c in changes(f"{name}.{k}", a.get(k), b.get(k))]
     return [] if a == b else [Change(name, a, b)]
 
 

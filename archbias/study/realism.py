@@ -94,7 +94,13 @@ def reference(images_of: Images, held_out: int) -> Cell:
 
 
 def seconds(images_of: Images, samples: int, held_out: int) -> float:
-    """Estimated time of judging so many images: nearly all of it is the search of windows."""
+    """Estimated time in seconds of judging so many images, nearly all of it the search of windows:
+    the pairs of a window of a sample, `STRIDE` pixels apart, and one of the even half of the
+    held-out images, over `PAIRS`.
+
+    Args:
+        samples: their number. held_out: number of held-out images, before they are halved.
+    """
     _, height, width = costs.shape_of(images_of)
     queries, keys = (
         ((height - PATCH) // step + 1) * ((width - PATCH) // step + 1) for step in (STRIDE, 1)

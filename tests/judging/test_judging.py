@@ -227,15 +227,12 @@ def test_a_blend_is_judged_and_finds_the_part_that_the_network_is(tmp_path):
     tree = found.tree
     weights = tree["weights"]["weight"].isel(family=0, theory=0)
     assert set(weights["part"].values) == {"els", "bbels", "sighted, calibrated"}
-    np.testing.assert_allclose(weights.sum("part"), 1, atol=1e-6)
+    np.testing.assert_allclose(weights.sel(part="bbels"), 1, atol=1e-6)
     r = tree["agreement"]["r"].isel(family=0)
-    assert float(r.sel(predictor="bbels").median()) > 0.999
-    # where no part is more alike than another the weights may be any, so the error tells
-    error = tree["weights"].isel(family=0, theory=0)
-    alone = error["part_error"].sel(part="bbels")
-    assert bool((error["blend_error"] <= alone + 1e-9).all())
-    assert float(r.sel(predictor="stacked").median()) > 0.99
-    assert any("stacked" in line or "bbels" in line for line in found.findings)
+    for predictor in ("bbels", "stacked"):
+        assert float(r.sel(predictor=predictor).min()) > 0.999
+    assert float(r.sel(predictor="els").median()) < 0.9
+    assert any("too few seeds to tell it from stacked" in line for line in found.findings)
 
 
 def test_a_folder_knows_which_network_it_judged(images, tmp_path):

@@ -93,11 +93,8 @@ def test_the_table_of_more_images_is_that_of_its_results():
     plain, other = found[20_000, "unet"], found[20_000, "unet, attention"]
     flat = " ".join(section.split())
 
-    def more(first, second, of="bbels", than="bbels"):
-        """The median of first - second over the seeds of both."""
-        seeds = min(first.sizes["seed"], second.sizes["seed"])
-        one, two = (r.sel(predictor=p).values[:seeds] for r, p in ((first, of), (second, than)))
-        return _short(bootstrap(one - two))
+    def more(first, second, than="bbels"):
+        return _less(first.sel(predictor="bbels"), second.sel(predictor=than))
 
     for said in (
         f"on the same 16 seeds {more(plain, found[1000, 'unet'])} more than",
@@ -123,9 +120,7 @@ def test_the_differences_that_the_page_of_score_machines_tells_are_those_of_its_
     text = " ".join((folder / "README.md").read_text(encoding="utf-8").split())
 
     def less(first, second, of=r):
-        """The median of first - second over seeds, each a (row, predictor)."""
-        one, two = (of.sel(family=f, predictor=p).values for f, p in (first, second))
-        return _short(bootstrap(one - two))
+        return _less(*(of.sel(family=f, predictor=p) for f, p in (first, second)))
 
     plain, attending = "cifar10 unet", "cifar10 unet, attention"
     machine, filtered, placed = (("celeba unet", p) for p in ("bbels", "wiener", "ls"))
@@ -141,6 +136,12 @@ def test_the_differences_that_the_page_of_score_machines_tells_are_those_of_its_
     es = r.sel(predictor="es").median("seed").values
     assert f"ES lies between {_dotted(es.min())} (" in text
     assert f" and {_dotted(es.max())} (" in text
+
+
+def _less(first, second) -> str:
+    """The median of first - second over the seeds of both, with its interval."""
+    seeds = min(first.sizes["seed"], second.sizes["seed"])
+    return _short(bootstrap(first.values[:seeds] - second.values[:seeds]))
 
 
 def _dotted(value: float) -> str:
@@ -241,6 +242,11 @@ def test_the_table_at_64x64_is_that_of_its_results():
     assert sum("2 of 2 networks are less realistic" in s for s in said) == 2
     assert sum("0 of 128 samples are copies" in s for s in said) == 2
     assert any("halves of the held-out images have 3.67 to 11.4" in s for s in said)
+    apart = [frechet.sel(family=[k, f"{k}, training 2"]).values for k in ("base", "as published")]
+    spans = " and ".join(f"{v.min():.0f} to {v.max():.0f}" for v in apart)
+    assert f"distance {spans}, where halves of the held-out faces are at 4 to 11" in " ".join(
+        " ".join(lines).split()
+    )
 
 
 @pytest.mark.parametrize("file", ["results.nc", "faces.nc"])

@@ -70,7 +70,7 @@ def test_what_was_not_computed_alike_is_not_joined(runs, tmp_path, capsys):
         assert not (tmp_path / "no.nc").exists()
 
     refused("both hold 'fashion_mnist resnet'", runs / "first", runs / "both")
-    refused("differ in study", runs / "first", ran(tmp_path / "made up"))
+    refused("have no rows to join", runs / "first", ran(tmp_path / "made up"))
     asked = study.load("score_machines")
     for name, changes, threads in (
         ("seeds", {"seeds": 1}, 1),
@@ -79,9 +79,9 @@ def test_what_was_not_computed_alike_is_not_joined(runs, tmp_path, capsys):
     ):
         settings = asked.configure("toy", SMALL | {"rows": ROWS[1:]} | changes)
         study.run(asked, settings, tmp_path / name, threads=threads)
-    refused("differ in the setting seeds", runs / "first", tmp_path / "seeds")
-    refused("differ in threads, 1 and 2", runs / "first", tmp_path / "threads")
-    refused("differ in the setting fashion_mnist", runs / "first", tmp_path / "images")
+    refused("run.settings.seeds: 2 -> 1", runs / "first", tmp_path / "seeds")
+    refused("run.threads: 1 -> 2", runs / "first", tmp_path / "threads")
+    refused("run.settings.fashion_mnist.n: 20 -> 19", runs / "first", tmp_path / "images")
     words = ["export", runs / "first", tmp_path / "no.nc", "--with", tmp_path / "nothing.nc"]
     assert cli.main(list(map(str, words))) == 2
     assert "nothing.nc does not exist" in capsys.readouterr().err
@@ -91,5 +91,5 @@ def test_images_of_one_name_must_be_the_same(runs):
     one = archbias.open_study(runs / "first").attrs
     other = archbias.open_study(runs / "second").attrs
     told = other | {"sets": json.dumps({"fashion_mnist": "0" * 64})}
-    with pytest.raises(InputError, match="other images of fashion_mnist"):
+    with pytest.raises(InputError, match=r"run\.sets\.fashion_mnist"):
         combine._both(one, told, "a and b")
