@@ -90,7 +90,7 @@ def test_the_table_of_more_images_is_that_of_its_results():
             ]
             line = f"{start} | {r.sizes['seed']} | {' | '.join(shown)} |"
             assert " ".join(line.split()) in lines, line
-    plain, other = found[20_000, "unet"], found[20_000, "unet, attention"]
+    plain, other, residual = (found[20_000, n] for n in ("unet", "unet, attention", "resnet"))
     flat = " ".join(section.split())
 
     def more(first, second, than="bbels"):
@@ -102,10 +102,11 @@ def test_the_table_of_more_images_is_that_of_its_results():
         f"bbELS is {more(plain, plain, than='wiener')} better",
         f"with attention {more(other, other, than='wiener')}.",
         f"by little**: {more(other, plain)}, paired",
+        f"and is {more(residual, residual, than='wiener')} ahead of the Wiener",
     ):
         assert said in flat, said
     which = (ROOT / "docs" / "theories.md").read_text(encoding="utf-8")
-    for r in (plain, other):
+    for r in (plain, other, residual):
         ends = " | ".join(
             _dotted(bootstrap(r.sel(predictor=p).values).value) for p in ("replicate", "wiener")
         )
