@@ -32,8 +32,8 @@ def add(command: Command) -> None:
     p.add_argument(
         "--replay",
         action="store_true",
-        help="compute a study's published numbers again with the networks shipped beside them, and "
-        "compare; nothing is trained",
+        help="compute a study's published numbers, or one file of them, again with the networks "
+        "shipped beside them, and compare; nothing is trained",
     )
     p.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="of --replay: these only")
     p.add_argument(
@@ -82,10 +82,9 @@ def _whole(verdict: Verdict) -> int:
 
 
 def _replay(a: argparse.Namespace) -> int:
-    from .. import study as studies
     from ..study import replay, verify
 
-    study = studies.load(a.path)
+    study, _ = replay.published(a.path)
     verdict = verify.verify(cast(Path, study.folder))
     if not verdict.whole:
         return _whole(verdict)

@@ -4,11 +4,11 @@
         done = asked.run("runs/again")
         print(done.sentence())
 
-Every file of numbers beside `study.py` is a run of its own: the study with the settings and the
-number of threads the file tells, whose trainings are replaced by the networks shipped beside it
-(`archbias.study.shipped`). A cell that needs a network that is not there is left out, and said; so
-is a set whose images are not at hand. What is computed is compared with what is published, value by
-value.
+Every file of numbers beside `study.py` is a run of its own, and can be asked for alone: the study
+with the settings and the number of threads the file tells, whose trainings are replaced by the
+networks shipped beside it (`archbias.study.shipped`). A cell that needs a network that is not there
+is left out, and said; so is a set whose images are not at hand. What is computed is compared with
+what is published, value by value.
 
 A difference is within the tolerance where it is at most `TOLERANCE` of the quantity's largest
 absolute value. Of whole numbers and names, that share of the values may differ.
@@ -151,10 +151,10 @@ def within(q: Quantity, tolerance: float) -> bool:
 def replays(
     study: str | Path, places: Mapping[str, Any] | None = None, rows: Sequence[str] = ()
 ) -> list[Replay]:
-    """What can be computed again of every file of numbers of a study.
+    """What can be computed again of a study's files of numbers.
 
     Args:
-        study: its folder, or the name of one that came with archbias.
+        study: its folder, or the name of one that came with archbias: every file; or one file.
         places: where images lie, {"data.root": FOLDER}.
         rows: networks, by their label in the numbers; all by default. Their retrained ones belong
             to them.
@@ -162,15 +162,8 @@ def replays(
     Raises:
         InputError: there are no numbers, they are damaged, or a row is not among them.
     """
-    asked = find.load(study)
-    assert asked.folder is not None  # of a study that was loaded
-    files = sorted(asked.folder.glob("*.nc"))
-    if not files:
-        raise InputError(
-            f"wanted published numbers beside {asked.folder / 'study.py'}, found none; write them: "
-            f"archbias export RUN {asked.folder / 'results.nc'}"
-        )
-    shipped = Shipped(asked.folder)
+    asked, files = published(study)
+    shipped = Shipped(files[0].parent)
     found = [_replay(asked, file, shipped, dict(places or {}), tuple(rows)) for file in files]
     known = dict.fromkeys(row for one in found for row in (*one.rows, *one.left))
     for row in rows:
@@ -179,6 +172,27 @@ def replays(
     return [
         replace(one, left={n: w for n, w in one.left.items() if _asked(n, rows)}) for one in found
     ]
+
+
+def published(path: str | Path) -> tuple[Study, list[Path]]:
+    """A study, and its files of numbers: the one at `path`, else all beside its `study.py`.
+
+    Raises:
+        InputError: there is no study, or there are no numbers.
+    """
+    one = Path(path).expanduser()
+    if one.suffix == ".nc" and not one.is_file():
+        raise InputError(f"wanted a file of published numbers, found none at {one}; check the path")
+    alone = one.suffix == ".nc"
+    study = find.load(one.parent if alone else path)
+    assert study.folder is not None  # of a study that was loaded
+    files = [study.folder / one.name] if alone else sorted(study.folder.glob("*.nc"))
+    if not files:
+        raise InputError(
+            f"wanted published numbers beside {study.folder / 'study.py'}, found none; write them: "
+            f"archbias export RUN {study.folder / 'results.nc'}"
+        )
+    return study, files
 
 
 def _replay(

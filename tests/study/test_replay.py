@@ -146,6 +146,17 @@ def test_what_needs_no_network_is_replayed_where_none_is_shipped(copied, tmp_pat
     assert "not replayed: mlp (its network is not shipped)" in said
 
 
+def test_one_file_of_numbers_is_replayed_alone(copied, tmp_path, capsys):
+    shutil.copy(copied / "results.nc", copied / "longer.nc")
+    assert replayed(copied / "longer.nc", tmp_path / "out", "--quiet") == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{copied / 'longer.nc'}: ")
+    assert said.count("\n") == 1
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["longer"]
+    assert replayed(copied / "absent.nc", tmp_path / "out") == 2
+    assert "wanted a file of published numbers, found none at" in capsys.readouterr().err
+
+
 def test_images_that_are_not_at_hand_are_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("ARCHBIAS_DATA", str(tmp_path / "empty"))
     for name, row in (("unet_variants", "base"), ("score_machines", "celeba resnet")):
