@@ -51,9 +51,10 @@ def figures(tree: xr.DataTree) -> dict:
     }
     both = by_protocol(tree)
     if len(both) > 1:
-        made["protocols"] = protocols(tree)
-    if len(both) > 1 and min(map(len, both.values())) > 1:
-        made["changes"] = changes(tree)
+        single = max(map(len, both.values())) == 1
+        made["protocols"] = side_by_side(tree) if single else protocols(tree)
+        if min(map(len, both.values())) > 1:
+            made["changes"] = changes(tree)
     return made | ({"agreement": agreement(tree)} if tree["pairs"].sizes["variant"] > 1 else {})
 
 
@@ -72,35 +73,41 @@ def by_protocol(tree: xr.DataTree) -> dict[str, dict[str, str]]:
     return dict(sorted(found.items(), key=lambda item: item[1].get("base") != "base"))
 
 
-def protocols(tree: xr.DataTree, seeds: int = 6) -> Figure:
-    """One row per seed, one column per variant: the study's protocol above the published one. Of a
-    single architecture the protocols stand side by side, each trained twice.
-    """
+def protocols(tree: xr.DataTree) -> Figure:
+    """One row per seed, one column per variant: the study's protocol above the published one."""
     found = by_protocol(tree)
-    samples = tree["samples"]["sample"].isel(seed=slice(seeds))
-    numbers = [str(s) for s in samples["seed"].values]
-
-    def table(axes: Axes, columns: dict[str, str]) -> None:
-        chosen = samples.sel(family=list(columns.values()))
-        images = chosen.transpose("seed", "family", "channel", "row", "column").values
-        plots.image_table(images, numbers, list(columns), axes)
-        axes.set_ylabel("seed of the noise")
-
-    most = max(map(len, found.values()))
-    if most == 1:
-        known, columns = tree["variants"]["variant"].to_series(), {}
-        for kind, variants in found.items():
-            first, *others = known.index[known.isin(list(variants.values()))]
-            columns |= {kind: first} | {f"{kind}\nretrained": name for name in others}
-        figure = _page(0.08 + 0.6 * len(numbers) / len(columns))
-        table(figure.subplots(), columns)
-        return figure
-    figure = _page(len(found) * (0.12 + 0.9 * len(numbers) / max(most, 4)))
+    samples = _first(tree)
+    widest = max(4, *map(len, found.values()))
+    figure = _page(len(found) * (0.12 + 0.9 * samples.sizes["seed"] / widest))
     every = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     for axes, (kind, variants) in zip(every, found.items(), strict=True):
-        table(axes, variants)
+        _by_seed(samples, variants, axes)
         axes.set_xlabel(f"{kind} protocol" if kind != "as published" else kind)
     return figure
+
+
+def side_by_side(tree: xr.DataTree) -> Figure:
+    """Where each protocol has a single architecture: one row per seed, one column per training."""
+    known, samples = tree["variants"]["variant"].to_series(), _first(tree)
+    columns: dict[str, str] = {}
+    for kind, variants in by_protocol(tree).items():
+        first, *others = known.index[known.isin(list(variants.values()))]
+        columns |= {kind: first} | {f"{kind}\nretrained": name for name in others}
+    figure = _page(0.08 + 0.6 * samples.sizes["seed"] / len(columns))
+    _by_seed(samples, columns, figure.subplots())
+    return figure
+
+
+def _first(tree: xr.DataTree, seeds: int = 6) -> xr.DataArray:
+    return tree["samples"]["sample"].isel(seed=slice(seeds))
+
+
+def _by_seed(samples: xr.DataArray, columns: dict[str, str], axes: Axes) -> None:
+    """A table of samples: a row per seed, a column per entry (label -> family)."""
+    chosen = samples.sel(family=list(columns.values()))
+    images = chosen.transpose("seed", "family", "channel", "row", "column").values
+    plots.image_table(images, [str(s) for s in samples["seed"].values], list(columns), axes)
+    axes.set_ylabel("seed of the noise")
 
 
 def changes(tree: xr.DataTree) -> Figure:
