@@ -266,17 +266,17 @@ def _asked(cell: str, rows: Sequence[str]) -> bool:
 def _at_hand(wanted: dict[str, Images], tree: Any) -> tuple[dict[str, str], dict[str, str]]:
     """(sha256 of the images by label, why the others are not there by label)."""
     hashes, absent = {}, {}
-    published = _hashes(tree)
+    told = _hashes(tree)
     for label, images in wanted.items():
         try:
             loaded = images.load()
         except InputError:
             absent[label] = f"needs {data.catalogue.named(images.name).summary.partition(',')[0]}"
             continue
-        if published.get(label, loaded.hash) != loaded.hash:
+        if told.get(label, loaded.hash) != loaded.hash:
             raise InputError(
                 f"the published numbers are of other images of {images.name}, sha256 "
-                f"{published[label][:12]}, got {loaded.hash[:12]}; give those images"
+                f"{told[label][:12]}, got {loaded.hash[:12]}; give those images"
             )
         hashes[label] = loaded.hash
     return hashes, absent
