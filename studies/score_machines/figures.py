@@ -329,7 +329,7 @@ def says(tree: xr.DataTree) -> dict[str, str]:
     }
     said |= {name: say(tree) for name, (group, say) in found.items() if group in tree.children}
     if by_number(tree):
-        said["number"] = " ".join(grown(tree, *one) for one in by_number(tree).items())
+        said["number"] = growing(tree)
     for known, plain, other in attending(tree):
         said[f"attention-{known}"] = attended(tree, known, plain, other)
     return said
@@ -417,6 +417,26 @@ def findings(tree: xr.DataTree) -> list[str]:
         *(words.predicted(tree, row) for row in rows),
         *(grown(tree, name, ways) for name, ways in by_number(tree).items()),
     ]
+
+
+def growing(tree: xr.DataTree) -> str:
+    """How r with its machine and with the Wiener filter changes with the number of images, the
+    median over seeds, network by network.
+    """
+    r, said = tree["agreement"]["r"], {}
+    for name, ways in by_number(tree).items():
+        few, many = min(ways), max(ways)
+        machine = str(tree["rows"]["machine"].sel(family=ways[few]).values)
+        more = r.sel(family=ways[many], drop=True) - r.sel(family=ways[few], drop=True)
+        changes = [
+            f"{float(more.sel(predictor=predictor).median()):.2f} with {label}"
+            for predictor, label in ((machine, machine), ("wiener", "Wiener"))
+        ]
+        said.setdefault((few, many), []).append(f"{', '.join(changes)} ({name})")
+    return " ".join(
+        f"From N = {few} to {many} r changes by {'; '.join(changes)}."
+        for (few, many), changes in said.items()
+    )
 
 
 def grown(tree: xr.DataTree, name: str, ways: dict[int, str]) -> str:

@@ -259,6 +259,7 @@ def test_a_network_on_more_images_of_a_set_is_a_row_of_its_own(asked, tmp_path):
     change = np.median(r.sel(family=many) - r.sel(family=few))
     (said,) = (s for s in made.findings(tree) if "from N = 40 to 60" in s)
     assert f"(difference seed by seed {change:.2f} [" in said
+    assert f"From N = 40 to 60 r changes by {change:.2f} with bbels, " in made.says(tree)["number"]
     (axes,) = made.figures(tree)["number"].axes
     line = next(one for one in axes.lines if one.get_label() == "its machine")
     assert line.get_xdata().tolist() == [40, 60]
