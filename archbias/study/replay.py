@@ -181,9 +181,9 @@ def published(path: str | Path) -> tuple[Study, list[Path]]:
         InputError: there is no study, or there are no numbers.
     """
     one = Path(path).expanduser()
-    if one.suffix == ".nc" and not one.is_file():
-        raise InputError(f"wanted a file of published numbers, found none at {one}; check the path")
     alone = one.suffix == ".nc"
+    if alone and not one.is_file():
+        raise InputError(f"wanted a file of published numbers, found none at {one}; check the path")
     study = find.load(one.parent if alone else path)
     assert study.folder is not None  # of a study that was loaded
     files = [study.folder / one.name] if alone else sorted(study.folder.glob("*.nc"))

@@ -9,7 +9,7 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from archbias import plots
-from archbias.metrics.intervals import bootstrap
+from archbias.metrics.intervals import Interval, bootstrap
 from archbias.plots import crossed
 from archbias.plots.intervals import band
 from archbias.plots.styles import new_figure
@@ -329,7 +329,7 @@ def says(tree: xr.DataTree) -> dict[str, str]:
     }
     said |= {name: say(tree) for name, (group, say) in found.items() if group in tree.children}
     if by_number(tree):
-        said["number"] = growing(tree)
+        said["number"] = grown_briefly(tree)
     for known, plain, other in attending(tree):
         said[f"attention-{known}"] = attended(tree, known, plain, other)
     return said
@@ -419,20 +419,18 @@ def findings(tree: xr.DataTree) -> list[str]:
     ]
 
 
-def growing(tree: xr.DataTree) -> str:
+def grown_briefly(tree: xr.DataTree) -> str:
     """How r with its machine and with the Wiener filter changes with the number of images, the
     median over seeds, network by network.
     """
-    r, said = tree["agreement"]["r"], {}
+    said: dict[tuple[int, int], list[str]] = {}
     for name, ways in by_number(tree).items():
-        few, many = min(ways), max(ways)
-        machine = str(tree["rows"]["machine"].sel(family=ways[few]).values)
-        more = r.sel(family=ways[many], drop=True) - r.sel(family=ways[few], drop=True)
+        machine = _machine(tree, ways)
         changes = [
-            f"{float(more.sel(predictor=predictor).median()):.2f} with {label}"
+            f"{_growth(tree, ways, predictor).value:.2f} with {label}"
             for predictor, label in ((machine, machine), ("wiener", "Wiener"))
         ]
-        said.setdefault((few, many), []).append(f"{', '.join(changes)} ({name})")
+        said.setdefault((min(ways), max(ways)), []).append(f"{', '.join(changes)} ({name})")
     return " ".join(
         f"From N = {few} to {many} r changes by {'; '.join(changes)}."
         for (few, many), changes in said.items()
@@ -441,19 +439,33 @@ def growing(tree: xr.DataTree) -> str:
 
 def grown(tree: xr.DataTree, name: str, ways: dict[int, str]) -> str:
     """How agreement with the machine changes with the number of images, seed by seed."""
-    few, many = min(ways), max(ways)
-    machine = str(tree["rows"]["machine"].sel(family=ways[few]).values)
+    few, many, machine = min(ways), max(ways), _machine(tree, ways)
     r = tree["agreement"]["r"]
-    ends = [r.sel(family=ways[n], predictor=machine).values for n in (few, many)]
-    tops = [bootstrap(r.sel(family=ways[n], predictor="replicate").values) for n in (few, many)]
-    change = bootstrap(ends[1] - ends[0])
+    (first, last), tops = (
+        [bootstrap(r.sel(family=ways[n], predictor=p).values) for n in (few, many)]
+        for p in (machine, "replicate")
+    )
+    change = _growth(tree, ways, machine)
     verb = "rises" if change.low > 0 else "falls" if change.high < 0 else "is not told apart"
     return (
-        f"{name}: from N = {few} to {many} agreement with {machine} {verb}, r "
-        f"{bootstrap(ends[0]):.2f} and {bootstrap(ends[1]):.2f} (difference seed by seed "
-        f"{change:.2f}), where retrained networks have {tops[0].value:.2f} and "
-        f"{tops[1].value:.2f}."
+        f"{name}: from N = {few} to {many} agreement with {machine} {verb}, r {first:.2f} and "
+        f"{last:.2f} (difference seed by seed {change:.2f}), where retrained networks have "
+        f"{tops[0].value:.2f} and {tops[1].value:.2f}."
     )
+
+
+def _growth(tree: xr.DataTree, ways: dict[int, str], predictor: str) -> Interval:
+    """r on the most images less r on the fewest, over the seeds."""
+    few, many = (
+        tree["agreement"]["r"].sel(family=ways[n], predictor=predictor).values
+        for n in (min(ways), max(ways))
+    )
+    return bootstrap(many - few)
+
+
+def _machine(tree: xr.DataTree, ways: dict[int, str]) -> str:
+    """The score machine of a network's border."""
+    return str(tree["rows"]["machine"].sel(family=ways[min(ways)]).values)
 
 
 def summary(tree: xr.DataTree) -> pd.DataFrame:

@@ -91,7 +91,9 @@ def test_the_table_of_more_images_is_that_of_its_results():
         line = f"{start} | {' | '.join(shown)} |"
         assert " ".join(line.split()) in lines, line
         ends = (bootstrap(r.sel(predictor=p).values).value for p in ("replicate", "wiener"))
-        assert f"| {shown[0]} | {' | '.join(map(_dotted, ends))} | [score machines]" in which
+        images = "photographs, 15 000 steps" if n == 1000 else f"{many} photographs, 15 000 steps"
+        numbers = f"{shown[0]} | {' | '.join(map(_dotted, ends))}"
+        assert f"| {images} | bbELS | {numbers} | [score machines]" in which
     flat = " ".join(section.split())
 
     def more(first, second, of="bbels", than="bbels"):

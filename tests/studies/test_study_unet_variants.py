@@ -182,7 +182,7 @@ def test_findings_are_counted(asked, both):
     own = both["variants"].to_dataset()
     single = both.copy()
     single["variants"] = xr.DataTree(own.sel(family=own["architecture"] == "base"))
-    assert [t.get_text() for t in made.side_by_side(single).axes[0].get_xticklabels()] == [
+    assert [t.get_text() for t in made.figures(single)["protocols"].axes[0].get_xticklabels()] == [
         "this study's", "this study's\nretrained", "as published", "as published\nretrained"
     ]  # fmt: skip
     said = made.findings(both)
