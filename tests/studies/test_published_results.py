@@ -105,17 +105,20 @@ def test_the_table_of_more_images_is_that_of_its_results():
         f"seed by seed, {more((many, plain), (few, plain))} better than at 1000",
         f"with attention {more((many, other), (few, other))}; LS",
         f"(the UNet: {more((some, plain), (few, plain))}, then "
-        f"{more((many, plain), (some, plain))})",
+        f"{more((many, plain), (some, plain))}; with attention "
+        f"{more((some, other), (few, other))}, then {more((many, other), (some, other))})",
         f"LS {more((many, plain), (few, plain), 'ls', 'ls')} in both",
         f"up**: by {more((many, plain), (few, plain), *2 * ['wiener'])}, with",
         f"attention {more((many, other), (few, other), *2 * ['wiener'])}. bbELS",
         f"bbELS is {more((few, plain), (few, plain), than='wiener')} better at N = 1000",
         f"label, {more((some, plain), (some, plain), than='wiener')} at 5000 and "
         f"{more((many, plain), (many, plain), than='wiener')} at 20 000",
-        f"with attention {more((few, other), (few, other), than='wiener')}",
-        f"and {more((many, other), (many, other), than='wiener')}. At large N",
+        f"with attention {more((few, other), (few, other), than='wiener')}, "
+        f"{more((some, other), (some, other), than='wiener')} and "
+        f"{more((many, other), (many, other), than='wiener')}. At large N",
         f"and is {more((many, 'resnet'), (many, 'resnet'), than='wiener')} ahead of the Wiener",
-        f"at either N: {more((many, other), (many, plain))}, paired, at 20 000, "
+        f"at every N: {more((many, other), (many, plain))}, paired, at 20 000, "
+        f"{more((some, other), (some, plain))} at 5000, "
         f"{more((few, other), (few, plain))} at 1000",
     ):
         assert said in flat, said
