@@ -280,7 +280,8 @@ def number(tree: xr.DataTree) -> Figure:
                 values.append(r.sel(family=row, predictor=of).values)
             color = colors["bbels" if predictor == "machine" else predictor]
             band(axes, list(ways), values, color=color, label=label)
-        axes.set(xscale="log", title=name, xlabel="training images")
+        axes.set(xscale="log", xlabel="training images")
+        axes.set_title(name, fontsize="small")
         axes.set_xticks(list(ways), [str(n) for n in ways], fontsize="small")
         axes.xaxis.set_minor_formatter("")
     panels[0].set_ylabel("median r")
@@ -420,21 +421,27 @@ def findings(tree: xr.DataTree) -> list[str]:
 
 
 def grown_briefly(tree: xr.DataTree) -> str:
-    """How r with its machine and with the Wiener filter changes with the number of images, the
-    median over seeds, network by network.
+    """How r with the machine and with the Wiener filter changes with the number of images: the
+    median over seeds of each network, from the least to the most of them.
     """
-    said: dict[tuple[int, int], list[str]] = {}
+    alike: dict[tuple[int, int], dict[str, dict[int, str]]] = {}
     for name, ways in by_number(tree).items():
-        machine = _machine(tree, ways)
-        changes = [
-            f"{_growth(tree, ways, predictor).value:.2f} with {label}"
-            for predictor, label in ((machine, machine), ("wiener", "Wiener"))
-        ]
-        said.setdefault((min(ways), max(ways)), []).append(f"{', '.join(changes)} ({name})")
-    return " ".join(
-        f"From N = {few} to {many} r changes by {'; '.join(changes)}."
-        for (few, many), changes in said.items()
-    )
+        alike.setdefault((min(ways), max(ways)), {})[name] = ways
+    said = []
+    for (few, many), networks in alike.items():
+        machines = [_machine(tree, ways) for ways in networks.values()]
+        own, filtered = (
+            words.span(
+                [_growth(tree, w, p).value for w, p in zip(networks.values(), of, strict=True)]
+            )
+            for of in (machines, ["wiener"] * len(machines))
+        )
+        who = f"{len(networks)} networks" if len(networks) > 1 else next(iter(networks))
+        said.append(
+            f"From N = {few} to {many} r changes by {own} with {'/'.join(dict.fromkeys(machines))} "
+            f"and by {filtered} with Wiener ({who})."
+        )
+    return " ".join(said)
 
 
 def grown(tree: xr.DataTree, name: str, ways: dict[int, str]) -> str:

@@ -100,29 +100,36 @@ def test_the_table_of_more_images_is_that_of_its_results():
         return _less(found[first].sel(predictor=of), found[second].sel(predictor=than))
 
     few, some, many = 1000, 5000, 20_000
-    plain, other = "unet", "unet, attention"
+    plain, other, deep = "unet", "unet, attention", "resnet"
+
+    def ahead(n, network):
+        return more((n, network), (n, network), than="wiener")
+
+    def over_all(network, of):
+        return more((many, network), (few, network), of, of)
+
+    (each,) = {over_all(network, "ls") for network in (plain, other, deep)}
     for said in (
-        f"seed by seed, {more((many, plain), (few, plain))} better than at 1000",
-        f"with attention {more((many, other), (few, other))}; LS",
+        f"seed by seed, {over_all(plain, 'bbels')} better than at 1000",
+        f"with attention {over_all(other, 'bbels')}, the ResNet {over_all(deep, 'bbels')}; "
+        f"LS {each} in each",
         f"(the UNet: {more((some, plain), (few, plain))}, then "
         f"{more((many, plain), (some, plain))}; with attention "
         f"{more((some, other), (few, other))}, then {more((many, other), (some, other))})",
-        f"LS {more((many, plain), (few, plain), 'ls', 'ls')} in both",
-        f"up**: by {more((many, plain), (few, plain), *2 * ['wiener'])}, with",
-        f"attention {more((many, other), (few, other), *2 * ['wiener'])}. bbELS",
-        f"bbELS is {more((few, plain), (few, plain), than='wiener')} better at N = 1000",
-        f"label, {more((some, plain), (some, plain), than='wiener')} at 5000 and "
-        f"{more((many, plain), (many, plain), than='wiener')} at 20 000",
-        f"with attention {more((few, other), (few, other), than='wiener')}, "
-        f"{more((some, other), (some, other), than='wiener')} and "
-        f"{more((many, other), (many, other), than='wiener')}. At large N",
-        f"and is {more((many, 'resnet'), (many, 'resnet'), than='wiener')} ahead of the Wiener",
+        f"up**: by {over_all(plain, 'wiener')}, with attention {over_all(other, 'wiener')}, "
+        f"on the ResNet {over_all(deep, 'wiener')}.",
+        f"On the UNet bbELS is {ahead(few, plain)} better at N = 1000",
+        f"label, {ahead(some, plain)} at 5000 and {ahead(many, plain)} at 20 000, with attention "
+        f"{ahead(few, other)}, {ahead(some, other)} and {ahead(many, other)}.",
+        f"and is {ahead(few, deep)} ahead of the Wiener filter at N = 1000, "
+        f"{ahead(many, deep)} at 20 000.",
         f"at every N: {more((many, other), (many, plain))}, paired, at 20 000, "
         f"{more((some, other), (some, plain))} at 5000, "
         f"{more((few, other), (few, plain))} at 1000",
     ):
         assert said in flat, said
     assert not tree["novelty"]["copy"].any()
+    assert made.says(tree)["number"].endswith("with Wiener (3 networks).")
 
 
 def test_the_differences_that_the_page_of_score_machines_tells_are_those_of_its_results():

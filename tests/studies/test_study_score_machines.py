@@ -259,7 +259,9 @@ def test_a_network_on_more_images_of_a_set_is_a_row_of_its_own(asked, tmp_path):
     change = np.median(r.sel(family=many) - r.sel(family=few))
     (said,) = (s for s in made.findings(tree) if "from N = 40 to 60" in s)
     assert f"(difference seed by seed {change:.2f} [" in said
-    assert f"From N = 40 to 60 r changes by {change:.2f} with bbels, " in made.says(tree)["number"]
+    briefly = made.says(tree)["number"]
+    assert f"From N = 40 to 60 r changes by {change:.2f} with bbels and by " in briefly
+    assert briefly.endswith("with Wiener (FashionMNIST ResNet, zeros).")
     (axes,) = made.figures(tree)["number"].axes
     line = next(one for one in axes.lines if one.get_label() == "its machine")
     assert line.get_xdata().tolist() == [40, 60]
