@@ -108,26 +108,29 @@ def test_the_table_of_more_images_is_that_of_its_results():
     def over_all(network, of):
         return more((many, network), (few, network), of, of)
 
+    def halves(network):
+        steps = (more((b, network), (a, network)) for a, b in ((few, some), (some, many)))
+        return ", then ".join(steps)
+
     (each,) = {over_all(network, "ls") for network in (plain, other, deep)}
     for said in (
         f"seed by seed, {over_all(plain, 'bbels')} better than at 1000",
         f"with attention {over_all(other, 'bbels')}, the ResNet {over_all(deep, 'bbels')}; "
         f"LS {each} in each",
-        f"(the UNet: {more((some, plain), (few, plain))}, then "
-        f"{more((many, plain), (some, plain))}; with attention "
-        f"{more((some, other), (few, other))}, then {more((many, other), (some, other))})",
+        f"(the UNet: {halves(plain)}; with attention {halves(other)}; the ResNet: {halves(deep)})",
         f"up**: by {over_all(plain, 'wiener')}, with attention {over_all(other, 'wiener')}, "
         f"on the ResNet {over_all(deep, 'wiener')}.",
         f"On the UNet bbELS is {ahead(few, plain)} better at N = 1000",
         f"label, {ahead(some, plain)} at 5000 and {ahead(many, plain)} at 20 000, with attention "
         f"{ahead(few, other)}, {ahead(some, other)} and {ahead(many, other)}.",
         f"and is {ahead(few, deep)} ahead of the Wiener filter at N = 1000, "
-        f"{ahead(many, deep)} at 20 000.",
+        f"{ahead(some, deep)} at 5000 and {ahead(many, deep)} at 20 000: behind",
         f"at every N: {more((many, other), (many, plain))}, paired, at 20 000, "
         f"{more((some, other), (some, plain))} at 5000, "
         f"{more((few, other), (few, plain))} at 1000",
     ):
         assert said in flat, said
+    assert len(found) == 9
     assert not tree["novelty"]["copy"].any()
     assert made.says(tree)["number"].endswith("with Wiener (3 networks).")
 
