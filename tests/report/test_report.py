@@ -283,13 +283,16 @@ def test_browser_renders_without_complaint(opened):
 
 
 def test_browser_explores_the_samples(opened):
-    look = (
-        "return [document.querySelectorAll('#explore canvas').length,"
-        " document.querySelector('#explore [role=status]').innerText]"
-    )
-    canvases, words = opened.execute_script(look)
-    assert canvases == 4
-    assert words.startswith("Pixel in row 3, column 3: sample ")
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def words(browser):  # empty until the samples, images in the page, are decoded
+        return browser.execute_script(
+            "return document.querySelector('#explore [role=status]').innerText"
+        )
+
+    count = "return document.querySelectorAll('#explore canvas').length"
+    assert WebDriverWait(opened, 30).until(words).startswith("Pixel in row 3, column 3: sample ")
+    assert opened.execute_script(count) == 4
 
 
 def test_browser_sorts_a_table_both_ways_and_by_keyboard(opened, store):
