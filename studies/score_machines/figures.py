@@ -429,17 +429,14 @@ def grown_briefly(tree: xr.DataTree) -> str:
         alike.setdefault((min(ways), max(ways)), {})[name] = ways
     said = []
     for (few, many), networks in alike.items():
-        machines = [_machine(tree, ways) for ways in networks.values()]
-        own, filtered = (
-            words.span(
-                [_growth(tree, w, p).value for w, p in zip(networks.values(), of, strict=True)]
-            )
-            for of in (machines, ["wiener"] * len(machines))
-        )
+        trained = networks.values()
+        own = words.span([_growth(tree, w, _machine(tree, w)).value for w in trained])
+        filtered = words.span([_growth(tree, w, "wiener").value for w in trained])
+        machines = "/".join(dict.fromkeys(_machine(tree, w) for w in trained))
         who = f"{len(networks)} networks" if len(networks) > 1 else next(iter(networks))
         said.append(
-            f"From N = {few} to {many} r changes by {own} with {'/'.join(dict.fromkeys(machines))} "
-            f"and by {filtered} with Wiener ({who})."
+            f"From N = {few} to {many} r changes by {own} with {machines} and by {filtered} "
+            f"with Wiener ({who})."
         )
     return " ".join(said)
 
